@@ -1,0 +1,77 @@
+"""Explicit limits: record sizes, AEAD usage limits, bounds on what a peer may make us hold.
+
+Every number that bounds memory or work stands here, with its unit and its source.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+#: Record header: type (1), legacy version (2), length (2) (RFC 9846 §5.1). Bytes.
+RECORD_HEADER: Final = 5
+
+#: Largest plaintext of one record, 2^14 bytes (RFC 9846 §5.1); the "message block" of SSL_write(3).
+MAX_PLAINTEXT: Final = 16384
+
+#: Largest TLSCiphertext.encrypted_record in TLS 1.3, 2^14 + 256 bytes (RFC 9846 §5.2).
+MAX_CIPHERTEXT: Final = MAX_PLAINTEXT + 256
+
+#: Smallest record_size_limit that may be negotiated (RFC 8449 §4). Bytes.
+MIN_RECORD_SIZE_LIMIT: Final = 64
+
+#: Authentication tag of every AEAD used here. Bytes.
+TAG: Final = 16
+
+#: Growth of a TLS 1.3 record over its content: header, inner content type, tag. Bytes.
+RECORD_OVERHEAD: Final = RECORD_HEADER + 1 + TAG
+
+#: Records that one send window holds, and so the most ciphertext a connection holds.
+WINDOW_RECORDS: Final = 4
+
+#: Size of one send window: ciphertext held never goes above it. Bytes.
+SEND_WINDOW: Final = WINDOW_RECORDS * (MAX_PLAINTEXT + RECORD_OVERHEAD)
+
+#: Bytes read at one wake-up before other connections of the loop get their turn.
+READ_BUDGET: Final = 256 * 1024
+
+#: Plaintext held for an application that paused reading, before the socket is left unread. Bytes.
+PAUSED_READ_LIMIT: Final = 64 * 1024
+
+#: AES-GCM: records under one key before it must be replaced, 2^24.5 (RFC 9846 §5.5), kept a little
+#: under the limit so that the KeyUpdate itself and a last alert still fit.
+AES_GCM_RECORDS: Final = 23_726_566 - 1024
+
+#: ChaCha20-Poly1305: the sequence number ends before the safety limit (RFC 9846 §5.5).
+CHACHA20_POLY1305_RECORDS: Final = 2**64 - 1024
+
+#: A TLS 1.3 sequence number must not wrap (RFC 9846 §5.3).
+MAX_SEQUENCE_NUMBER: Final = 2**64 - 1
+
+#: Largest handshake message body accepted, by kind. Bytes. Certificate chains get the larger bound.
+MAX_HANDSHAKE_MESSAGE: Final = 65536
+MAX_CERTIFICATE_MESSAGE: Final = 262144
+
+#: Post-handshake messages that carry no application data between them. A peer that sends more
+#: KeyUpdates in a row than this without any application data is refused.
+MAX_KEY_UPDATES_IN_A_ROW: Final = 32
+
+#: NewSessionTickets kept or skipped on one connection before the peer is refused.
+MAX_TICKETS: Final = 64
+
+#: Records without progress (empty application data, ignored change_cipher_spec or warning alerts)
+#: accepted in a row before the peer is refused.
+MAX_EMPTY_RECORDS: Final = 32
+
+#: Certificates in one chain.
+MAX_CHAIN_LENGTH: Final = 16
+
+#: Extensions in one message.
+MAX_EXTENSIONS: Final = 128
+
+#: asyncio defaults: seconds.
+HANDSHAKE_TIMEOUT: Final = 60.0
+SHUTDOWN_TIMEOUT: Final = 30.0
+
+#: Lingering close: seconds, and bytes discarded, while the peer takes what is in flight.
+LINGER_TIME: Final = 2.0
+LINGER_BYTES: Final = 4 * 1024 * 1024
