@@ -28,8 +28,14 @@ RECORD_OVERHEAD: Final = RECORD_HEADER + 1 + TAG
 #: Records that one send window holds, and so the most ciphertext a connection holds.
 WINDOW_RECORDS: Final = 4
 
+#: Room at the end of a send window for control records (a KeyUpdate, an alert). Bytes.
+CONTROL_RESERVE: Final = 512
+
 #: Size of one send window: ciphertext held never goes above it. Bytes.
-SEND_WINDOW: Final = WINDOW_RECORDS * (MAX_PLAINTEXT + RECORD_OVERHEAD)
+SEND_WINDOW: Final = WINDOW_RECORDS * (MAX_PLAINTEXT + RECORD_OVERHEAD) + CONTROL_RESERVE
+
+#: Send windows kept for the next connection that needs one, in the whole process.
+SPARE_WINDOWS: Final = 8
 
 #: Bytes read at one wake-up before other connections of the loop get their turn.
 READ_BUDGET: Final = 256 * 1024

@@ -1,0 +1,239 @@
+"""The receive path: ciphertext in, opened records out, one record at a time.
+
+Theory of operation. The driver reads from its socket into a buffer that all connections of a loop share and
+lends it (`feed`); records are opened straight out of it, into another shared buffer. What is left when no
+whole record remains, the beginning of the next record, is copied into `tail` (`reclaim`), and that is all a
+connection keeps between two reads. Whoever has no buffer to lend (the memory carrier) gives bytes (`append`).
+
+Application data of consecutive records is opened back to back into one output buffer, since the inner type
+byte of a record is overwritten by the next record. A control record stops it: its message may change the
+key of the record behind it.
+
+Invariants:
+* a record is opened once, in order; after an error nothing more is opened;
+* `application_data_allowed` is false before the handshake is complete and while a handshake message is
+  incomplete, since its fragments must not be interleaved with other records (RFC 9846 §5.1);
+* records that make no progress are counted, and a flood of them is refused.
+
+Refused: opening ahead of the driver (the key may change), a copy of the input to make it contiguous.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from tlswrite import limits
+from tlswrite.errors import DecodeError, RecordOverflow, TooMuchError, UnexpectedMessage
+from tlswrite.iana import ContentType, name_of
+from tlswrite.record.codes import CONTROL, WANT_READ
+from tlswrite.record.protection import NullOpener, Opener
+
+__all__ = ["OUT_ROOM", "ReceivePath"]
+
+#: Room that `open_into` needs to be sure of opening one record, in bytes.
+OUT_ROOM: Final = limits.MAX_CIPHERTEXT
+
+_APPLICATION_DATA: Final = int(ContentType.APPLICATION_DATA)
+_CHANGE_CIPHER_SPEC: Final = int(ContentType.CHANGE_CIPHER_SPEC)
+_ALERT: Final = int(ContentType.ALERT)
+_HANDSHAKE: Final = int(ContentType.HANDSHAKE)
+_NOTHING: Final = memoryview(b"")
+
+
+class ReceivePath:
+    """One direction of a connection: ciphertext in, plaintext and control records out."""
+
+    __slots__ = (
+        "_buffer",
+        "_control",
+        "_end",
+        "_idle_records",
+        "_opener",
+        "_own",
+        "_start",
+        "application_data_allowed",
+        "compatibility_ccs_allowed",
+        "content_type",
+        "delivered",
+        "fragment",
+        "plaintext_alert_allowed",
+        "tail",
+    )
+
+    def __init__(self) -> None:
+        self._opener: Opener = NullOpener()
+        self._buffer = _NOTHING
+        self._own: bytearray | None = None
+        self._start = 0
+        self._end = 0
+        self._control = False
+        self._idle_records = 0
+        #: The beginning of an incomplete record, kept between reads.
+        self.tail = b""
+        #: Plaintext bytes of application data opened so far.
+        self.delivered = 0
+        #: Type and content of the last control record.
+        self.content_type = 0
+        self.fragment = b""
+        self.application_data_allowed = False
+        self.compatibility_ccs_allowed = False
+        self.plaintext_alert_allowed = False
+
+    # ---- ciphertext in --------------------------------------------------------------------------
+
+    def feed(self, buffer: memoryview, end: int) -> None:
+        """Lend `buffer[:end]`, which begins with `tail`; it is read until `reclaim`."""
+        self.tail = b""
+        self._buffer = buffer
+        self._start = 0
+        self._end = end
+
+    def reclaim(self) -> None:
+        """Give a lent buffer back: what was not consumed moves to `tail`."""
+        start = self._start
+        end = self._end
+        self.tail = bytes(self._buffer[start:end]) if start < end else b""
+        self._buffer = _NOTHING
+        self._start = self._end = 0
+
+    def append(self, data: bytes | memoryview) -> None:
+        """Give ciphertext to keep (the memory carrier). Linear, whatever the size of the pieces."""
+        own = self._own
+        if own is None:
+            own = self._own = bytearray(self._buffer[self._start : self._end])
+        else:
+            self._buffer.release()
+            del own[: self._start]
+        own += data
+        self._buffer = memoryview(own)
+        self._start = 0
+        self._end = len(own)
+
+    def set_protection(self, opener: Opener) -> None:
+        """Open all further records with `opener`."""
+        self._opener = opener
+
+    @property
+    def unread(self) -> int:
+        """Bytes of ciphertext given and not opened yet."""
+        return self._end - self._start + len(self.tail)
+
+    def discard(self) -> None:
+        """Drop all input: nothing more will be opened."""
+        self._own = None
+        self._buffer = _NOTHING
+        self._start = self._end = 0
+        self.tail = b""
+        self.fragment = b""
+        self._control = False
+
+    # ---- plaintext out --------------------------------------------------------------------------
+
+    def open_into(self, out: memoryview) -> int:
+        """Open application records back to back into `out`, as long as a whole record is sure to fit.
+
+        > 0: bytes written to `out`. CONTROL: a control record was opened, see `content_type` and
+        `fragment`. WANT_READ: no whole record is there. `out` needs `OUT_ROOM` bytes at least.
+        Raises PeerError.
+        """
+        if self._control:
+            self._control = False
+            return CONTROL
+        buffer = self._buffer
+        start = self._start
+        end = self._end
+        opener = self._opener
+        max_fragment = opener.max_fragment
+        room = len(out)
+        at = 0
+        while end - start >= 5:
+            length = (buffer[start + 3] << 8) | buffer[start + 4]
+            if length > max_fragment:
+                raise self._oversized(buffer[start], length)
+            stop = start + 5 + length
+            if stop > end or at + length > room:
+                break
+            if buffer[start] != _APPLICATION_DATA or not opener.protects:
+                self._start = stop
+                if self._open_unprotected(buffer, start, stop):
+                    return self._stop_at_control(at)
+                start = stop
+                continue
+            now = opener.open_into(buffer, start, stop, out, at)
+            self._start = start = stop
+            if opener.content_type != _APPLICATION_DATA:
+                self._take_control(opener.content_type, bytes(out[at:now]))
+                return self._stop_at_control(at)
+            if not self.application_data_allowed:
+                raise UnexpectedMessage("application data in the middle of a handshake")
+            if now == at:
+                # RFC 9846 §5.4: records without content are legal, and a way to cause work.
+                self._count_idle("empty application data")
+            else:
+                at = now
+        if at:
+            self.delivered += at
+            self._idle_records = 0
+            return at
+        return WANT_READ
+
+    # ---- helpers --------------------------------------------------------------------------------
+
+    def _stop_at_control(self, at: int) -> int:
+        """What was opened before a control record is delivered first, the control record next."""
+        self.plaintext_alert_allowed = False
+        if not at:
+            return CONTROL
+        self._control = True
+        self.delivered += at
+        self._idle_records = 0
+        return at
+
+    def _open_unprotected(self, buffer: memoryview, start: int, stop: int) -> bool:
+        """A record that the current key does not protect; False where it is to be skipped."""
+        content_type = buffer[start]
+        opener = self._opener
+        if content_type == _CHANGE_CIPHER_SPEC:
+            # RFC 9846 §5: one byte 0x01, between the first ClientHello and the peer's Finished: dropped.
+            if not self.compatibility_ccs_allowed or bytes(buffer[start + 5 : stop]) != b"\x01":
+                raise UnexpectedMessage("change_cipher_spec where it is not allowed")
+            self._count_idle("change_cipher_spec")
+            return False
+        if content_type not in (_ALERT, _HANDSHAKE, _APPLICATION_DATA):
+            # RFC 9846 §5: an unexpected record type: terminate with unexpected_message.
+            raise UnexpectedMessage(f"a record of type {name_of(ContentType, content_type)}: is this TLS?")
+        if not opener.protects:
+            scratch = memoryview(bytearray(stop - start))
+            size = opener.open_into(buffer, start, stop, scratch, 0)
+            self._take_control(opener.content_type, bytes(scratch[:size]))
+            return True
+        # RFC 9846 appendix A.1: a client that fails before it has keys sends its alert in the clear.
+        if content_type == _ALERT and self.plaintext_alert_allowed and not opener.sequence:
+            self._take_control(content_type, bytes(buffer[start + 5 : stop]))
+            return True
+        raise UnexpectedMessage(f"an unprotected record of type {name_of(ContentType, content_type)}")
+
+    def _take_control(self, content_type: int, fragment: bytes) -> None:
+        if content_type not in (_HANDSHAKE, _ALERT):
+            raise UnexpectedMessage(f"a record of type {name_of(ContentType, content_type)}")
+        if not fragment:
+            # RFC 9846 §5.1, §5.4: zero-length fragments of these types are refused.
+            raise UnexpectedMessage(f"an empty {name_of(ContentType, content_type).lower()} record")
+        if content_type == _ALERT and len(fragment) != 2:
+            # RFC 9846 §5.1: one alert a record, never fragmented.
+            raise DecodeError(f"an alert of {len(fragment)} bytes")
+        if len(fragment) > limits.MAX_PLAINTEXT:
+            raise RecordOverflow(f"a record with {len(fragment)} bytes of content")
+        self.content_type = content_type
+        self.fragment = fragment
+
+    def _count_idle(self, what: str) -> None:
+        self._idle_records += 1
+        if self._idle_records > limits.MAX_EMPTY_RECORDS:
+            raise TooMuchError(f"more than {limits.MAX_EMPTY_RECORDS} records without progress ({what})")
+
+    def _oversized(self, content_type: int, length: int) -> Exception:
+        if content_type not in (_CHANGE_CIPHER_SPEC, _ALERT, _HANDSHAKE, _APPLICATION_DATA):
+            return UnexpectedMessage(f"a record of type {name_of(ContentType, content_type)}: is this TLS?")
+        # RFC 9846 §5.1, §5.2: record_overflow.
+        return RecordOverflow(f"a record of {length} bytes, over the limit of {self._opener.max_fragment}")

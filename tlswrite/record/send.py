@@ -1,0 +1,293 @@
+"""The send path: application data and control messages in, records out. The SSL_write contract lives here.
+
+Theory of operation. A write has two lengths: what the caller gave, and what has been sealed. Sealing is
+irrevocable: a sealed record has used its sequence number, so its bytes leave exactly once, whatever the
+caller does between retries. What is not sealed stays with the caller, by reference.
+
+Sealed bytes wait in one of two places, always in this order:
+
+* the *window*: a bytearray of `limits.SEND_WINDOW` bytes, taken from a pool when a write needs it and given
+  back as soon as the carrier has taken its contents; large writes are staged in it and sealed in place;
+* the *tail*: a bytes object behind it: one small record, sealed in one go, or control records.
+
+A small write on an idle connection is one concatenation and one `encrypt`, straight into the tail, and never
+touches a window; an idle connection owns none.
+
+Invariants:
+* application data is sealed only behind an empty tail (the tail is moved into the window first);
+* ciphertext of application data never exceeds the window; then `write` answers WANT_WRITE and nothing grows;
+* while a write is pending, only the same write continues it (`BadWriteRetry` otherwise, nothing is changed);
+* a key is replaced before its usage limit, between two records, in the middle of a write if need be.
+
+Refused: a queue of sealed records (unbounded, and stale keys), sealing ahead of the carrier, copying plaintext
+to have it wait.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from tlswrite import limits
+from tlswrite.errors import BadWriteRetry, CallerError
+from tlswrite.iana import ContentType
+from tlswrite.record.codes import WANT_WRITE
+from tlswrite.record.protection import NullSealer, Sealer
+
+__all__ = ["Rekey", "SendPath"]
+
+#: Makes the message that announces the next key (KeyUpdate) and the sealer under that key.
+Rekey = Callable[[], tuple[bytes, Sealer]]
+
+_APPLICATION_DATA: Final = int(ContentType.APPLICATION_DATA)
+_FILL: Final = limits.SEND_WINDOW - limits.CONTROL_RESERVE
+_NOTHING: Final = memoryview(b"")
+
+#: Spare windows of the process. list.append and list.pop are atomic, so threads may share it.
+_spare: list[bytearray] = []
+
+
+class SendPath:
+    """One direction of a connection: plaintext in, ciphertext out.
+
+    `partial` and `moving` are Mode.ENABLE_PARTIAL_WRITE and Mode.ACCEPT_MOVING_WRITE_BUFFER.
+    """
+
+    __slots__ = (
+        "_buffer",
+        "_end",
+        "_offset",
+        "_pending",
+        "_pending_size",
+        "_record_limit",
+        "_sealer",
+        "_start",
+        "_tail",
+        "_view",
+        "closed",
+        "committed",
+        "moving",
+        "partial",
+        "rekey",
+    )
+
+    def __init__(self, *, partial: bool = False, moving: bool = False) -> None:
+        self._sealer: Sealer = NullSealer()
+        self._record_limit = self._sealer.record_limit
+        self._tail = b""
+        self._buffer: bytearray | None = None
+        self._view = _NOTHING
+        self._start = 0
+        self._end = 0
+        self._pending: object = None
+        self._pending_size = 0
+        self._offset = 0
+        #: Plaintext bytes of application data sealed so far.
+        self.committed = 0
+        #: Set once close_notify or a fatal alert was queued: nothing more may follow.
+        self.closed = False
+        self.partial = partial
+        self.moving = moving
+        self.rekey: Rekey | None = None
+
+    # ---- application data -----------------------------------------------------------------------
+
+    def write(self, data: bytes | memoryview, source: object = None) -> int:
+        """Seal `data`; the return value is SSL_write(3)'s, as a code.
+
+        >= 0: bytes written, all of `data` unless `partial`; WANT_WRITE: take output, then call again with
+        the same arguments. `source` is the object whose identity a retry is checked by (`data` itself
+        unless given); `data` is a flat view of its bytes.
+
+        Raises BadWriteRetry, and CallerError once this direction is closed.
+        """
+        size = len(data)
+        sealer = self._sealer
+        if (
+            self._pending is None
+            and size <= sealer.max_content
+            and self._buffer is None
+            and not self._tail
+            and size
+            and sealer.sequence < self._record_limit
+            and not self.closed
+        ):
+            self._tail = sealer.seal(_APPLICATION_DATA, data)
+            self.committed += size
+            return size
+        if self.closed:
+            raise CallerError("protocol is shutdown: close_notify or an alert was sent, nothing may follow it")
+        if source is None:
+            source = data
+        if self._pending is not None:
+            self._check_retry(source, data)
+        if not size:
+            return 0
+        return self._write_blocks(memoryview(data), source)
+
+    def abandon(self) -> int:
+        """Forget the pending write; returns how many of its bytes were sealed and will be sent."""
+        offset = self._offset if self._pending is not None else 0
+        self._pending = None
+        self._offset = 0
+        return offset
+
+    @property
+    def pending(self) -> bool:
+        """Whether a write waits to be repeated with the same arguments."""
+        return self._pending is not None
+
+    # ---- control --------------------------------------------------------------------------------
+
+    def seal_control(self, content_type: int, payload: bytes) -> None:
+        """Queue a handshake message or an alert behind what is already sealed."""
+        sealer = self._sealer
+        size = sealer.max_content
+        if len(payload) <= size:
+            self._tail += sealer.seal(content_type, payload)
+            return
+        # RFC 9846 §5.1: a handshake message may be fragmented over several records.
+        self._tail += b"".join(
+            sealer.seal(content_type, payload[at : at + size]) for at in range(0, len(payload), size)
+        )
+
+    def queue_record(self, record: bytes) -> None:
+        """Queue a ready-made record (the compatibility change_cipher_spec of RFC 9846 appendix E.4)."""
+        self._tail += record
+
+    def set_protection(self, sealer: Sealer) -> None:
+        """Seal all further records with `sealer`."""
+        self._sealer = sealer
+        self._record_limit = sealer.record_limit
+
+    def request_rekey(self) -> None:
+        """Replace the key before the next application record; at once when no output waits.
+
+        A peer that asks often while it does not read is so answered once (RFC 9846 §4.6.3), and cannot
+        make the output grow.
+        """
+        if self.rekey is None or self.closed:
+            return
+        if self._tail or self._buffer is not None:
+            self._record_limit = 0
+        else:
+            self._replace_key()
+
+    # ---- the carrier's side ---------------------------------------------------------------------
+
+    @property
+    def has_output(self) -> bool:
+        """Whether sealed bytes wait for the carrier."""
+        return self._buffer is not None or bool(self._tail)
+
+    @property
+    def output_size(self) -> int:
+        """Sealed bytes that wait for the carrier."""
+        return self._end - self._start + len(self._tail)
+
+    def output(self) -> bytes | memoryview:
+        """The next contiguous run of sealed bytes; empty when there are none. Not consumed: see `sent`."""
+        if self._buffer is None:
+            return self._tail
+        return self._view[self._start : self._end]
+
+    def sent(self, count: int) -> None:
+        """The carrier took `count` bytes of `output()`."""
+        if self._buffer is None:
+            self._tail = self._tail[count:]
+            return
+        self._start += count
+        if self._start >= self._end:
+            self._release()
+
+    def discard(self) -> None:
+        """Drop everything that waits: the carrier is gone."""
+        self.closed = True
+        self.rekey = None
+        self._pending = None
+        self._tail = b""
+        if self._buffer is not None:
+            self._release()
+
+    # ---- helpers --------------------------------------------------------------------------------
+
+    def _write_blocks(self, view: memoryview, source: object) -> int:
+        """Seal blocks of `view` from the pending offset on, as long as the window has room."""
+        size = len(view)
+        first = at = self._offset if self._pending is not None else 0
+        while at < size:
+            if self._sealer.sequence >= self._record_limit:
+                self._replace_key()
+            sealer = self._sealer
+            block = min(sealer.max_content, size - at)
+            need = limits.RECORD_OVERHEAD + (sealer.max_content if sealer.padded else block)
+            if not self._make_room(need):
+                break
+            self._end = sealer.seal_into(_APPLICATION_DATA, view[at : at + block], self._view, self._end)
+            at += block
+        self.committed += at - first
+        if at == size or (self.partial and at > first):
+            self._pending = None
+            self._offset = 0
+            return at
+        if self._pending is None:
+            self._pending_size = size
+            # With a moving buffer the caller may reuse the old one: what it held is needed to tell
+            # whether the data is the same.
+            self._pending = bytes(view) if self.moving and type(source) is not bytes else source
+        self._offset = at
+        return WANT_WRITE
+
+    def _check_retry(self, source: object, data: bytes | memoryview) -> None:
+        pending = self._pending
+        if len(data) != self._pending_size:
+            raise BadWriteRetry(
+                f"bad write retry: a write of {self._pending_size} bytes is pending, not one of {len(data)}"
+            )
+        if source is pending:
+            return
+        if not self.moving:
+            raise BadWriteRetry(
+                "bad write retry: a pending write must be repeated with the same object "
+                "(Mode.ACCEPT_MOVING_WRITE_BUFFER allows an equal copy)"
+            )
+        if not isinstance(pending, bytes) or pending != data:
+            raise BadWriteRetry("bad write retry: the data differs from the pending write's")
+
+    def _make_room(self, need: int) -> bool:
+        """Whether the window, behind everything already sealed, has room for `need` more bytes."""
+        tail = len(self._tail)
+        if self._end + tail + need > _FILL:
+            return False
+        if self._buffer is None:
+            self._acquire()
+        if tail:
+            self._view[self._end : self._end + tail] = self._tail
+            self._end += tail
+            self._tail = b""
+        return True
+
+    def _replace_key(self) -> None:
+        if self.rekey is None:
+            # Nothing else may be sealed under this key (RFC 9846 §5.5).
+            raise CallerError("the key's usage limit is reached and it cannot be replaced")
+        message, sealer = self.rekey()
+        self.seal_control(ContentType.HANDSHAKE, message)
+        self.set_protection(sealer)
+
+    def _acquire(self) -> None:
+        try:
+            buffer = _spare.pop()
+        except IndexError:
+            buffer = bytearray(limits.SEND_WINDOW)
+        self._buffer = buffer
+        self._view = memoryview(buffer)
+        self._start = self._end = 0
+
+    def _release(self) -> None:
+        buffer = self._buffer
+        self._buffer = None
+        self._view = _NOTHING
+        self._start = self._end = 0
+        if buffer is not None and len(_spare) < limits.SPARE_WINDOWS:
+            _spare.append(buffer)
