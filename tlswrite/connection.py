@@ -1,0 +1,408 @@
+"""TLSConnection: the SSL_write contract over memory, and the face that drivers use.
+
+Two faces of one object. The *public* one speaks as the manual does: `write`, `read`, `do_handshake` finish or
+raise a want (`WantReadError`, `WantWriteError`), and a write is retried with the same arguments. Bytes go in by
+`bio_write` and out by `bio_read`, the memory carrier. The *driver's* one (`send_path`, `receive_path`,
+`receive_into`, `feed_eof`, `close_notify`) moves the same bytes with return codes, for carriers that own
+a socket: the asyncio transport lends its buffers and never meets an exception for a want.
+
+A connection that is over stays over: the first error is kept, raised again at every later call, and after its
+alert nothing more is put on the wire. What is kept of an error has no traceback, so that a dead connection is
+freed by reference counting alone.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, overload
+
+from tlswrite.config import ClientConfig, Mode, ServerConfig
+from tlswrite.crypto import x509
+from tlswrite.errors import (
+    CallerError,
+    ConfigurationError,
+    InternalError,
+    TLSError,
+    TruncationError,
+    WantReadError,
+    WantWriteError,
+    ZeroReturnError,
+)
+from tlswrite.handshake.control import Control
+from tlswrite.handshake.negotiated import Negotiated
+from tlswrite.iana import AlertDescription, NamedGroup, ProtocolVersion
+from tlswrite.negotiate import negotiate
+from tlswrite.record.codes import CONTROL, WANT_READ, WANT_WRITE, ZERO_RETURN
+from tlswrite.record.receive import OUT_ROOM, ReceivePath
+from tlswrite.record.send import SendPath
+
+__all__ = ["Buffer", "TLSConnection"]
+
+#: Any object with the buffer protocol (collections.abc.Buffer of Python 3.12).
+Buffer = Any
+
+_VERSION_NAMES = {ProtocolVersion.TLS_1_2: "TLSv1.2", ProtocolVersion.TLS_1_3: "TLSv1.3"}
+
+
+class TLSConnection:
+    """One TLS connection without any I/O.
+
+    `config` tells the role: a ClientConfig makes a client, a ServerConfig a server (clause W03).
+    `server_hostname` is the name or IP address the server's certificate must carry, and what SNI sends; clients
+    need it unless `check_hostname` is off.
+
+    Not thread-safe: one caller at a time.
+    """
+
+    __slots__ = ("__weakref__", "_control", "_eof", "_error", "_leftover", "config", "receive_path", "send_path", "server_hostname")
+
+    def __init__(
+        self, config: ClientConfig | ServerConfig, *, server_hostname: str | None = None
+    ) -> None:
+        if isinstance(config, ServerConfig):
+            if server_hostname is not None:
+                raise ConfigurationError("server_hostname is for clients: a server's name is in its certificate")
+        elif not isinstance(config, ClientConfig):
+            raise TypeError(
+                "a connection needs its role: give a ClientConfig (client) or a ServerConfig (server), "
+                f"not {type(config).__name__}"
+            )
+        elif config.check_hostname and not server_hostname:
+            raise ConfigurationError("server_hostname is missing: check_hostname needs the name to look for")
+        self.config = config
+        self.server_hostname = server_hostname
+        self.send_path = SendPath(
+            partial=bool(config.mode & Mode.ENABLE_PARTIAL_WRITE),
+            moving=bool(config.mode & Mode.ACCEPT_MOVING_WRITE_BUFFER),
+        )
+        self.receive_path = ReceivePath()
+        self._control = Control(self.send_path, self.receive_path)
+        self._error: TLSError | None = None
+        self._eof = False
+        self._leftover = b""
+
+    # ---- the public face: the contract ------------------------------------------------------------
+
+    def do_handshake(self) -> None:
+        """Finish the handshake, or raise WantReadError; TLSError where it failed. Idempotent."""
+        self._check()
+        if self._control.negotiated is not None:
+            return
+        self.start_handshake()
+        scratch = memoryview(bytearray(OUT_ROOM))
+        while self._control.negotiated is None:
+            # Before the handshake is complete application data is refused, so nothing is lost in scratch.
+            if self.receive_into(scratch) == WANT_READ:
+                raise WantReadError
+
+    def write(self, data: Buffer) -> int:
+        """SSL_write(3): write all of `data`; returns its size in bytes.
+
+        Any contiguous buffer. Performs the handshake where it is still to be done. With
+        Mode.ENABLE_PARTIAL_WRITE the result may be less, a multiple of the message block.
+
+        Raises WantReadError or WantWriteError (feed or take bytes, then call again with the same object),
+        BadWriteRetry, ZeroReturnError never, CallerError after `shutdown`, TLSError once the connection is over,
+        TypeError for an object that is no buffer, BufferError for a view that is not contiguous.
+        """
+        view = _flat(data)
+        self._check()
+        if self._control.negotiated is None:
+            self.do_handshake()
+        written = self.send_path.write(view, data)
+        if written == WANT_WRITE:
+            raise WantWriteError
+        return written
+
+    def read(self, n: int = 16384) -> bytes:
+        """SSL_read(3): up to `n` bytes of application data, at least one.
+
+        Raises WantReadError where none is there, ZeroReturnError at the peer's close_notify,
+        TruncationError where the connection ended without it, TLSError once it is over.
+        """
+        if n < 0:
+            raise ValueError("n must not be negative")
+        leftover = self._leftover
+        if not leftover:
+            self._check()
+            self.do_handshake()
+            if not n:
+                return b""
+            scratch = memoryview(bytearray(OUT_ROOM))
+            leftover = bytes(scratch[: self._receive(scratch)])
+        self._leftover = leftover[n:]
+        return leftover[:n]
+
+    def read_into(self, buffer: Buffer) -> int:
+        """SSL_read(3) into a writable buffer; returns the number of bytes. Errors as `read`."""
+        view = _flat(buffer)
+        if view.readonly:
+            raise TypeError("read_into needs a writable buffer")
+        if self._leftover or len(view) < OUT_ROOM:
+            data = self.read(len(view))
+            view[: len(data)] = data
+            return len(data)
+        self.do_handshake()
+        return self._receive(view)
+
+    def pending(self) -> int:
+        """Bytes of application data that `read` gives without more input (already opened records)."""
+        return len(self._leftover)
+
+    def shutdown(self) -> bool:
+        """SSL_shutdown(3): send close_notify; True once the peer's has come too. Reading goes on until then.
+
+        A pending write is abandoned: what of it was sealed is sent.
+        """
+        self._check()
+        if self._control.negotiated is None:
+            raise CallerError("shutdown during the handshake: drop the connection instead")
+        self.close_notify()
+        return self._control.peer_closed
+
+    def key_update(self, request_peer: bool = False) -> None:
+        """SSL_key_update(3): change the write key now; with `request_peer` the peer changes its own too.
+
+        RFC 9846 §4.6.3. Raises CallerError before the handshake is complete or after `shutdown`.
+        """
+        self._check()
+        after = self._control.after
+        if after is None or self.send_path.closed:
+            raise CallerError("key_update needs an open connection whose handshake is complete")
+        message, sealer = after.rekey(request_peer)
+        self._control.send(message)
+        self.send_path.set_protection(sealer)
+
+    # ---- the public face: the memory carrier --------------------------------------------------------
+
+    def bio_write(self, data: Buffer) -> int:
+        """Put in bytes that came from the peer; returns their number. Held until calls consume them."""
+        view = _flat(data)
+        if self._error is None and not self._control.peer_closed:
+            # RFC 9846 §6.1: what follows a closure alert is ignored.
+            self.receive_path.append(view)
+        return len(view)
+
+    def bio_write_eof(self) -> None:
+        """The peer's bytes have ended: without a close_notify before, reading raises TruncationError."""
+        self.feed_eof()
+
+    def bio_read(self, n: int = 65536) -> bytes:
+        """Take out up to `n` bytes for the peer; empty where there are none."""
+        if n < 0:
+            raise ValueError("n must not be negative")
+        send_path = self.send_path
+        data = b""
+        while len(data) < n and send_path.has_output:
+            piece = bytes(send_path.output()[: n - len(data)])
+            send_path.sent(len(piece))
+            data += piece
+        return data
+
+    # ---- the public face: what was negotiated -------------------------------------------------------
+
+    @property
+    def negotiated(self) -> Negotiated | None:
+        """The facts of the handshake, None until it is complete."""
+        return self._control.negotiated
+
+    def version(self) -> str | None:
+        """"TLSv1.3", or None before the handshake is complete, as `ssl.SSLObject.version`."""
+        facts = self._control.negotiated
+        return None if facts is None else _VERSION_NAMES[facts.version]
+
+    def cipher(self) -> tuple[str, str, int] | None:
+        """Suite, protocol version and secret bits, as `ssl.SSLObject.cipher`."""
+        facts = self._control.negotiated
+        if facts is None:
+            return None
+        return facts.suite.name, _VERSION_NAMES[facts.version], facts.suite.key_length * 8
+
+    def group(self) -> str | None:
+        """The IANA name of the key exchange group."""
+        facts = self._control.negotiated
+        return None if facts is None or facts.group is None else NamedGroup(facts.group).name
+
+    def selected_alpn_protocol(self) -> str | None:
+        """The application protocol agreed on (RFC 7301)."""
+        facts = self._control.negotiated
+        return None if facts is None else facts.alpn
+
+    def compression(self) -> None:
+        """None: TLS 1.3 has no compression."""
+        return None
+
+    @property
+    def session_reused(self) -> bool:
+        """Whether this handshake resumed an earlier session."""
+        facts = self._control.negotiated
+        return facts is not None and facts.session_reused
+
+    @overload
+    def getpeercert(self, binary_form: Literal[False] = False) -> dict[str, Any] | None: ...
+    @overload
+    def getpeercert(self, binary_form: Literal[True]) -> bytes | None: ...
+    @overload
+    def getpeercert(self, binary_form: bool) -> dict[str, Any] | bytes | None: ...
+    def getpeercert(self, binary_form: bool = False) -> dict[str, Any] | bytes | None:
+        """The peer's certificate, as `ssl.SSLObject.getpeercert`: DER, or a dict (empty if not verified)."""
+        facts = self._control.negotiated
+        if facts is None:
+            raise ValueError("handshake not done yet")
+        if not facts.peer_chain:
+            return None
+        if binary_form:
+            return facts.peer_chain[0]
+        return x509.peercert_dict(facts.peer_chain[0]) if self.config.verify_mode else {}
+
+    def get_channel_binding(self, cb_type: str = "tls-exporter") -> bytes | None:
+        """Channel binding data: "tls-exporter" (RFC 9266), "tls-server-end-point" (RFC 5929 §4).
+
+        None before the handshake is complete, or where the type is not defined for this connection
+        ("tls-unique" in TLS 1.3). Raises ValueError for an unknown type.
+        """
+        facts = self._control.negotiated
+        if cb_type not in ("tls-exporter", "tls-server-end-point", "tls-unique"):
+            raise ValueError(f"{cb_type!r} channel binding type not implemented")
+        if facts is None or cb_type == "tls-unique":
+            return None
+        if cb_type == "tls-exporter":
+            return self.export_keying_material(b"EXPORTER-Channel-Binding", 32, b"")
+        certificate = facts.local_certificate if isinstance(self.config, ServerConfig) else (facts.peer_chain or (None,))[0]
+        return None if certificate is None else x509.server_end_point(certificate)
+
+    def export_keying_material(self, label: bytes | str, length: int, context: bytes = b"") -> bytes:
+        """SSL_export_keying_material(3): `length` bytes for `label` and `context` (RFC 9846 §7.5)."""
+        self._check()
+        after = self._control.after
+        if after is None:
+            raise CallerError("keying material is there once the handshake is complete")
+        return after.export(label.encode() if isinstance(label, str) else label, length, context)
+
+    # ---- the driver's face --------------------------------------------------------------------------
+
+    @property
+    def handshake_complete(self) -> bool:
+        return self._control.negotiated is not None
+
+    @property
+    def peer_closed(self) -> bool:
+        """Whether the peer's close_notify came."""
+        return self._control.peer_closed
+
+    @property
+    def error(self) -> TLSError | None:
+        """What ended the connection, None while it lives."""
+        return self._error
+
+    @property
+    def state(self) -> str:
+        """The handshake state's name (RFC 9846 appendix A): START, WAIT_SH, …, CONNECTED."""
+        return self._control.state
+
+    def start_handshake(self) -> None:
+        """Queue a client's first flight; a server begins to wait. Idempotent. Raises TLSError."""
+        if self._control.started:
+            return
+        try:
+            self._control.start(negotiate(self._control, self.config, self.server_hostname))
+        except Exception as exc:
+            raise self.fail(exc) from None
+
+    def receive_into(self, out: memoryview) -> int:
+        """Open application data into `out` (at least `OUT_ROOM` bytes) and serve whatever else comes.
+
+        > 0: bytes; WANT_READ: nothing more to open, which includes a handshake that goes on; ZERO_RETURN: the
+        peer's close_notify. Afterwards look at `send_path.has_output` and `handshake_complete`.
+        Raises TLSError when the connection is over: the alert is queued, flush it and close.
+        """
+        if self._error is not None:
+            raise self._error.again()
+        control = self._control
+        receive_path = self.receive_path
+        try:
+            while not control.peer_closed:
+                count = receive_path.open_into(out)
+                if count > 0:
+                    return count
+                if count != CONTROL:
+                    if self._eof:
+                        break
+                    return count
+                if not control.started:
+                    self.start_handshake()
+                control.handle(receive_path.content_type, receive_path.fragment)
+            if control.peer_closed:
+                receive_path.discard()
+                return ZERO_RETURN
+            raise TruncationError(
+                "the connection ended without close_notify"
+                + ("" if control.negotiated is not None else f" in the handshake (state {control.state})")
+            )
+        except Exception as exc:
+            raise self.fail(exc) from exc.__cause__
+
+    def feed_eof(self) -> None:
+        """The carrier has no more input."""
+        self._eof = True
+
+    def close_notify(self) -> None:
+        """Queue close_notify, once; this direction is closed then."""
+        send_path = self.send_path
+        if send_path.closed or self._control.negotiated is None:
+            return
+        send_path.abandon()
+        self._control.send_alert(AlertDescription.CLOSE_NOTIFY)
+        send_path.closed = True
+
+    def fail(self, exc: BaseException) -> TLSError:
+        """End the connection: queue the error's alert, forget the keys, keep the cause.
+
+        Returns the exception to raise. The one place that sends error alerts.
+        """
+        if self._error is not None:
+            return self._error.again()
+        if isinstance(exc, TLSError):
+            error = exc
+        else:
+            error = InternalError(f"{type(exc).__name__} in the handshake: {exc}")
+            error.__cause__ = exc
+        kept = self._error = error.again()
+        send_path = self.send_path
+        send_path.abandon()
+        if kept.alert is not None and not send_path.closed:
+            self._control.send_alert(kept.alert)
+        send_path.closed = True
+        send_path.rekey = None
+        self.receive_path.discard()
+        self._control.close()
+        return error
+
+    # ---- helpers --------------------------------------------------------------------------------------
+
+    def _check(self) -> None:
+        if self._error is not None:
+            raise self._error.again()
+
+    def _receive(self, out: memoryview) -> int:
+        count = self.receive_into(out)
+        if count == WANT_READ:
+            raise WantReadError
+        if count == ZERO_RETURN:
+            raise ZeroReturnError
+        return count
+
+    def __repr__(self) -> str:
+        role = "server" if isinstance(self.config, ServerConfig) else "client"
+        state = f"failed: {self._error}" if self._error is not None else self.state
+        return f"<TLSConnection {role} {state}>"
+
+
+def _flat(data: Buffer) -> memoryview:
+    """A flat view of the bytes of any contiguous buffer (clause W01)."""
+    try:
+        view = memoryview(data)
+    except TypeError:
+        raise TypeError(f"a bytes-like object is required, not '{type(data).__name__}'") from None
+    if not view.c_contiguous:
+        raise BufferError("the buffer is not contiguous: write a copy of it, bytes(view)")
+    return view if view.format == "B" and view.ndim == 1 else view.cast("B")
