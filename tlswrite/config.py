@@ -1,0 +1,270 @@
+"""Frozen configuration: what a client or a server offers, demands and logs.
+
+A configuration is checked when it is made, so a setting that cannot work fails where it was written,
+with words that say what to do; it is shared by any number of connections and never changes.
+`dataclasses.replace` makes a variant.
+"""
+
+from __future__ import annotations
+
+import os
+import ssl
+from collections.abc import Callable, Collection
+from dataclasses import KW_ONLY, dataclass
+from enum import IntFlag
+from typing import Any
+
+from tlswrite.crypto.groups import DEFAULT_GROUPS, GROUPS
+from tlswrite.crypto.signatures import DEFAULT_SCHEMES
+from tlswrite.crypto.suites import DEFAULT_SUITES, SUITES
+from tlswrite.crypto.x509 import Credentials, TrustAnchors, load_credentials
+from tlswrite.errors import ConfigurationError
+from tlswrite.iana import CipherSuite, NamedGroup, SignatureScheme, name_of
+from tlswrite.limits import MAX_PLAINTEXT, MIN_RECORD_SIZE_LIMIT
+
+__all__ = ["ClientConfig", "Mode", "RecordPadding", "ServerConfig"]
+
+#: `int`: pad the content of a record up to a multiple of it. Callable: content length to padding
+#: length, both in bytes (RFC 9846 §5.4). None: no padding.
+RecordPadding = int | Callable[[int], int] | None
+
+#: A pass phrase, or a function that asks for it, as in `ssl.SSLContext.load_cert_chain`.
+Password = str | bytes | Callable[[], str | bytes] | None
+
+_Path = str | os.PathLike[str]
+
+
+class Mode(IntFlag):
+    """Bits of `SSL_CTX_set_mode(3)`, with OpenSSL's values."""
+
+    ENABLE_PARTIAL_WRITE = 1
+    ACCEPT_MOVING_WRITE_BUFFER = 2
+    AUTO_RETRY = 4
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Config:
+    """What both sides have."""
+
+    _: KW_ONLY
+    #: Offered (client) or accepted (server), best first (RFC 9846 §B.4).
+    cipher_suites: tuple[CipherSuite, ...] = DEFAULT_SUITES
+    #: Key exchange groups, best first (RFC 9846 §4.2.7).
+    groups: tuple[NamedGroup, ...] = DEFAULT_GROUPS
+    #: Schemes accepted in the peer's CertificateVerify and used in one's own, best first (RFC 9846 §4.2.3).
+    signature_schemes: tuple[SignatureScheme, ...] = DEFAULT_SCHEMES
+    #: Application protocols, best first (RFC 7301).
+    alpn_protocols: tuple[str, ...] = ()
+    #: Largest protected record taken from the peer: plaintext with content type and padding, 64 to 16385
+    #: bytes (RFC 8449 §4). None: no limit of one's own.
+    record_size_limit: int | None = None
+    record_padding: RecordPadding = None
+    mode: Mode = Mode.AUTO_RETRY
+    #: Receives each line of an NSS key log, without line end.
+    keylog: Callable[[str], None] | None = None
+    #: Records under one key before it is updated; None: the AEAD's limit (RFC 9846 §5.5).
+    key_update_records: int | None = None
+    #: Certificates to trust. None: the system's (client), nobody (server).
+    trust_anchors: TrustAnchors | None = None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ClientConfig(_Config):
+    """Configuration of clients.
+
+    Raises `ConfigurationError` for settings that cannot work.
+    """
+
+    _: KW_ONLY
+    #: For servers that ask for a client certificate.
+    credentials: Credentials | None = None
+    #: CERT_OPTIONAL means CERT_REQUIRED here, as in OpenSSL: a server always sends a certificate.
+    verify_mode: ssl.VerifyMode = ssl.CERT_REQUIRED
+    #: Verify that the certificate is for `server_hostname`.
+    check_hostname: bool = True
+    #: Groups for which the first ClientHello carries shares; None: the best group, and x25519 where it is
+    #: among the groups; empty: let the server choose, at the cost of a round trip (RFC 9846 §4.2.8).
+    key_shares: tuple[NamedGroup, ...] | None = None
+    #: Send reserved values at random places so that servers stay tolerant (RFC 8701).
+    grease: bool = True
+    #: Send a session id and change_cipher_spec records that look like TLS 1.2 (RFC 9846 §E.4). A server has no
+    #: such setting: it follows the client.
+    middlebox_compatibility: bool = True
+    #: Answer CertificateRequests after the handshake (RFC 9846 §4.2.6).
+    post_handshake_auth: bool = False
+
+    def __post_init__(self) -> None:
+        _check_common(self)
+        if self.key_shares is not None:
+            _freeze(self, "key_shares")
+            _check_choice("key_shares", self.key_shares, self.groups, NamedGroup, may_be_empty=True)
+        if self.check_hostname and self.verify_mode == ssl.CERT_NONE:
+            raise ConfigurationError(
+                "check_hostname needs a verified certificate: with verify_mode=CERT_NONE set check_hostname=False"
+            )
+        if self.credentials is not None:
+            _check_credentials(self.credentials, self.signature_schemes)
+
+    @classmethod
+    def from_files(
+        cls,
+        cafile: _Path | None = None,
+        certfile: _Path | None = None,
+        keyfile: _Path | None = None,
+        password: Password = None,
+        **fields: Any,
+    ) -> ClientConfig:
+        """Read PEM files: anchors to trust, and credentials for servers that ask for them.
+
+        Without `keyfile` the private key is in `certfile`. Raises `OSError` for a file that cannot be read and
+        `ConfigurationError` for one that does not hold what it should.
+        """
+        if cafile is not None:
+            fields["trust_anchors"] = TrustAnchors.from_file(cafile)
+        if certfile is not None:
+            fields["credentials"] = _read_credentials(certfile, keyfile, password)
+        elif keyfile is not None:
+            raise ConfigurationError("keyfile was given without certfile: name the file of the certificate too")
+        return cls(**fields)
+
+
+#: Chooses by the name in the client's server_name extension (None: the client sent none): credentials, another
+#: configuration for the rest of the handshake, or None to go on as configured. May raise `UnrecognizedName`.
+SNICallback = Callable[[str | None], "Credentials | ServerConfig | None"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ServerConfig(_Config):
+    """Configuration of servers: `credentials` must be given.
+
+    Raises `ConfigurationError` for settings that cannot work.
+    """
+
+    _: KW_ONLY
+    #: Certificates with their keys; for each client the first that fits its server name and its schemes.
+    credentials: tuple[Credentials, ...] = ()
+    #: Ask clients for a certificate: not (CERT_NONE), take it or leave it (CERT_OPTIONAL), insist (CERT_REQUIRED).
+    verify_mode: ssl.VerifyMode = ssl.CERT_NONE
+    #: Make every client return a cookie before anything costly is done for it (RFC 9846 §4.2.2).
+    hello_retry_cookie: bool = False
+    sni_callback: SNICallback | None = None
+
+    def __post_init__(self) -> None:
+        _check_common(self)
+        if isinstance(self.credentials, Credentials):
+            raise ConfigurationError("credentials must be a tuple: write credentials=(credentials,)")
+        _freeze(self, "credentials")
+        if not self.credentials:
+            raise ConfigurationError(
+                "a server needs credentials: use ServerConfig.from_files(certfile, keyfile), "
+                "or give credentials=(load_credentials(...),)"
+            )
+        for credentials in self.credentials:
+            _check_credentials(credentials, self.signature_schemes)
+        if self.verify_mode != ssl.CERT_NONE and self.trust_anchors is None:
+            raise ConfigurationError(
+                "client certificates are asked for but nobody is trusted: give trust_anchors or cafile"
+            )
+
+    @classmethod
+    def from_files(
+        cls,
+        certfile: _Path,
+        keyfile: _Path | None = None,
+        password: Password = None,
+        cafile: _Path | None = None,
+        **fields: Any,
+    ) -> ServerConfig:
+        """Read PEM files: the certificate chain, its key, and anchors for client certificates.
+
+        Without `keyfile` the private key is in `certfile`. Raises `OSError` for a file that cannot be read and
+        `ConfigurationError` for one that does not hold what it should.
+        """
+        fields["credentials"] = (_read_credentials(certfile, keyfile, password),)
+        if cafile is not None:
+            fields["trust_anchors"] = TrustAnchors.from_file(cafile)
+        return cls(**fields)
+
+
+# ---- checks -----------------------------------------------------------------------------------------
+
+
+def _check_common(config: _Config) -> None:
+    for name in ("cipher_suites", "groups", "signature_schemes", "alpn_protocols"):
+        _freeze(config, name)
+    _check_choice("cipher_suites", config.cipher_suites, SUITES, CipherSuite)
+    _check_choice("groups", config.groups, GROUPS, NamedGroup)
+    # RFC 9846 §4.4.3: RSASSA-PKCS1-v1_5 and SHA-1 never sign a CertificateVerify, so they are no choice here.
+    _check_choice("signature_schemes", config.signature_schemes, DEFAULT_SCHEMES, SignatureScheme)
+    _check_alpn(config.alpn_protocols)
+    limit = config.record_size_limit
+    if limit is not None and not MIN_RECORD_SIZE_LIMIT <= limit <= MAX_PLAINTEXT + 1:
+        # RFC 8449 §4: not below 64, and in TLS 1.3 not above 2^14 + 1.
+        raise ConfigurationError(
+            f"record_size_limit must be {MIN_RECORD_SIZE_LIMIT} to {MAX_PLAINTEXT + 1} bytes, not {limit}"
+        )
+    padding = config.record_padding
+    if padding is not None and not callable(padding) and not 1 <= padding <= MAX_PLAINTEXT:
+        raise ConfigurationError(f"record_padding must be a multiple of 1 to {MAX_PLAINTEXT} bytes, not {padding}")
+    records = config.key_update_records
+    if records is not None and records < 1:
+        raise ConfigurationError(f"key_update_records must be at least 1, not {records}")
+
+
+def _freeze(config: _Config, name: str) -> None:
+    value = getattr(config, name)
+    if isinstance(value, str):
+        raise ConfigurationError(f"{name} must be a tuple: write {name}=({value!r},)")
+    object.__setattr__(config, name, tuple(value))
+
+
+def _check_choice(
+    field: str,
+    chosen: tuple[int, ...],
+    supported: Collection[int],
+    registry: type[CipherSuite] | type[NamedGroup] | type[SignatureScheme],
+    *,
+    may_be_empty: bool = False,
+) -> None:
+    if not chosen and not may_be_empty:
+        raise ConfigurationError(f"{field} must not be empty")
+    if len(set(chosen)) < len(chosen):
+        raise ConfigurationError(f"{field} names something twice")
+    for value in chosen:
+        if value not in supported:
+            choices = ", ".join(name_of(registry, each) for each in supported)
+            raise ConfigurationError(
+                f"{field}: {name_of(registry, value)} cannot be used here; choose from {choices}"
+            )
+
+
+def _check_alpn(protocols: tuple[str, ...]) -> None:
+    for protocol in protocols:
+        # RFC 7301 §3.1: opaque ProtocolName<1..2^8-1>.
+        if not isinstance(protocol, str) or not 1 <= len(protocol.encode()) <= 255:
+            raise ConfigurationError(f"alpn_protocols: a name is a str of 1 to 255 bytes, not {protocol!r}")
+    if len(set(protocols)) < len(protocols):
+        raise ConfigurationError("alpn_protocols names something twice")
+
+
+def _check_credentials(credentials: Credentials, schemes: tuple[SignatureScheme, ...]) -> None:
+    if not any(scheme in schemes for scheme in credentials.schemes):
+        raise ConfigurationError(
+            "the private key can sign with none of signature_schemes: add one of "
+            + ", ".join(scheme.name for scheme in credentials.schemes)
+        )
+
+
+def _read_credentials(certfile: _Path, keyfile: _Path | None, password: Password) -> Credentials:
+    with open(certfile, "rb") as file:
+        certificate = file.read()
+    if keyfile is None:
+        return load_credentials(certificate, certificate, _password(password))
+    with open(keyfile, "rb") as file:
+        return load_credentials(certificate, file.read(), _password(password))
+
+
+def _password(password: Password) -> bytes | None:
+    if callable(password):
+        password = password()
+    return password.encode() if isinstance(password, str) else password

@@ -1,0 +1,134 @@
+"""The key schedule (RFC 9846 §7): secrets, traffic keys, Finished, exporters.
+
+A schedule is one secret that is replaced step by step, early -> handshake -> main, and leaves behind the
+secrets that hang on its right side in the RFC's diagram. Nothing is derived that is not used: without a
+pre-shared key the early secret is a constant of the hash, and so is what is derived from it.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Final
+
+from tlswrite.crypto.kdf import compare, hash_empty, hkdf_expand_label, hkdf_extract, hmac_digest, new_hash
+from tlswrite.crypto.suites import Suite
+from tlswrite.errors import DecryptError
+
+__all__ = [
+    "KeySchedule",
+    "derive_secret",
+    "export",
+    "finished_mac",
+    "next_application_secret",
+    "traffic_keys",
+    "verify_finished",
+]
+
+# Labels of RFC 9846 §7.1 to §7.3; they say "master" where the text says "main".
+DERIVED: Final = b"derived"
+CLIENT_HANDSHAKE_TRAFFIC: Final = b"c hs traffic"
+SERVER_HANDSHAKE_TRAFFIC: Final = b"s hs traffic"
+CLIENT_APPLICATION_TRAFFIC: Final = b"c ap traffic"
+SERVER_APPLICATION_TRAFFIC: Final = b"s ap traffic"
+EXPORTER_MAIN: Final = b"exp master"
+RESUMPTION_MAIN: Final = b"res master"
+FINISHED: Final = b"finished"
+KEY: Final = b"key"
+IV: Final = b"iv"
+TRAFFIC_UPDATE: Final = b"traffic upd"
+EXPORTER: Final = b"exporter"
+
+
+class KeySchedule:
+    """The secrets of one handshake; `enter_handshake`, then `enter_application`, in that order."""
+
+    __slots__ = (
+        "_secret",
+        "client_application",
+        "client_handshake",
+        "exporter",
+        "server_application",
+        "server_handshake",
+        "suite",
+    )
+
+    def __init__(self, suite: Suite) -> None:
+        self.suite = suite
+        self._secret = b""
+        self.client_handshake = b""
+        self.server_handshake = b""
+        self.client_application = b""
+        self.server_application = b""
+        self.exporter = b""
+
+    def enter_handshake(self, shared_secret: bytes, transcript_hash: bytes) -> None:
+        """Handshake Secret and its traffic secrets; the transcript is ClientHello...ServerHello."""
+        name = self.suite.hash_name
+        secret = hkdf_extract(name, _early_derived(name), shared_secret)
+        self.client_handshake = derive_secret(name, secret, CLIENT_HANDSHAKE_TRAFFIC, transcript_hash)
+        self.server_handshake = derive_secret(name, secret, SERVER_HANDSHAKE_TRAFFIC, transcript_hash)
+        self._secret = derive_secret(name, secret, DERIVED, hash_empty(name))
+
+    def enter_application(self, transcript_hash: bytes) -> None:
+        """Main Secret and what hangs on it; the transcript is ClientHello...server Finished."""
+        name = self.suite.hash_name
+        secret = hkdf_extract(name, self._secret, bytes(self.suite.hash_length))
+        self.client_application = derive_secret(name, secret, CLIENT_APPLICATION_TRAFFIC, transcript_hash)
+        self.server_application = derive_secret(name, secret, SERVER_APPLICATION_TRAFFIC, transcript_hash)
+        self.exporter = derive_secret(name, secret, EXPORTER_MAIN, transcript_hash)
+        self._secret = secret
+
+    def resumption(self, transcript_hash: bytes) -> bytes:
+        """resumption_secret; the transcript is ClientHello...client Finished."""
+        return derive_secret(self.suite.hash_name, self._secret, RESUMPTION_MAIN, transcript_hash)
+
+
+def derive_secret(hash_name: str, secret: bytes, label: bytes, transcript_hash: bytes) -> bytes:
+    """Derive-Secret (RFC 9846 §7.1) over messages whose hash is `transcript_hash`."""
+    return hkdf_expand_label(hash_name, secret, label, transcript_hash, len(transcript_hash))
+
+
+def traffic_keys(suite: Suite, secret: bytes) -> tuple[bytes, bytes]:
+    """Write key and write IV of a traffic secret (RFC 9846 §7.3)."""
+    name = suite.hash_name
+    return (
+        hkdf_expand_label(name, secret, KEY, b"", suite.key_length),
+        hkdf_expand_label(name, secret, IV, b"", suite.iv_length),
+    )
+
+
+def next_application_secret(suite: Suite, secret: bytes) -> bytes:
+    """application_traffic_secret_N+1 (RFC 9846 §7.2)."""
+    return hkdf_expand_label(suite.hash_name, secret, TRAFFIC_UPDATE, b"", suite.hash_length)
+
+
+def finished_mac(suite: Suite, base_key: bytes, transcript_hash: bytes) -> bytes:
+    """verify_data of a Finished (RFC 9846 §4.4.4)."""
+    name = suite.hash_name
+    finished_key = hkdf_expand_label(name, base_key, FINISHED, b"", suite.hash_length)
+    return hmac_digest(name, finished_key, transcript_hash)
+
+
+def verify_finished(suite: Suite, base_key: bytes, transcript_hash: bytes, verify_data: bytes) -> None:
+    """Raises DecryptError where a peer's verify_data is not what it must be."""
+    if not compare(verify_data, finished_mac(suite, base_key, transcript_hash)):
+        # RFC 9846 §4.4.4: recipients MUST verify, and MUST terminate with "decrypt_error".
+        raise DecryptError("the peer's Finished does not verify: the handshake was tampered with or is out of step")
+
+
+def export(suite: Suite, exporter_secret: bytes, label: bytes, context: bytes, length: int) -> bytes:
+    """TLS-Exporter (RFC 9846 §7.5): `length` bytes; no context is the same as an empty one."""
+    name = suite.hash_name
+    context_hash = new_hash(name)
+    context_hash.update(context)
+    secret = derive_secret(name, exporter_secret, label, hash_empty(name))
+    return hkdf_expand_label(name, secret, EXPORTER, context_hash.digest(), length)
+
+
+@cache
+def _early_derived(hash_name: str) -> bytes:
+    """Derive-Secret(Early Secret, "derived", "") without a pre-shared key: nothing in it is secret."""
+    nothing = hash_empty(hash_name)
+    zeros = bytes(len(nothing))
+    # RFC 9846 §7.1: without a PSK the Early Secret is still HKDF-Extract(0, 0).
+    return derive_secret(hash_name, hkdf_extract(hash_name, zeros, zeros), DERIVED, nothing)
