@@ -1,8 +1,8 @@
 """TLSConnection: the SSL_write contract over memory, and the face that drivers use.
 
-Two faces of one object. The *public* one speaks as the manual does: `write`, `read`, `do_handshake` finish or
-raise a want (`WantReadError`, `WantWriteError`), and a write is retried with the same arguments. Bytes go in by
-`bio_write` and out by `bio_read`, the memory carrier. The *driver's* one (`send_path`, `receive_path`,
+Two faces of one object. The *public* one speaks as the manual does: `write`, `read`, `do_handshake` finish
+or raise a want (`WantReadError`, `WantWriteError`), and a write is retried with the same arguments. Bytes go
+in by `bio_write` and out by `bio_read`, the memory carrier. The *driver's* one (`send_path`, `receive_path`,
 `receive_into`, `feed_eof`, `close_notify`) moves the same bytes with return codes, for carriers that own
 a socket: the asyncio transport lends its buffers and never meets an exception for a want.
 
@@ -47,20 +47,30 @@ class TLSConnection:
     """One TLS connection without any I/O.
 
     `config` tells the role: a ClientConfig makes a client, a ServerConfig a server (clause W03).
-    `server_hostname` is the name or IP address the server's certificate must carry, and what SNI sends; clients
-    need it unless `check_hostname` is off.
+    `server_hostname` is the name or IP address the server's certificate must carry, and what SNI sends;
+    clients need it unless `check_hostname` is off.
 
     Not thread-safe: one caller at a time.
     """
 
-    __slots__ = ("__weakref__", "_control", "_eof", "_error", "_leftover", "config", "receive_path", "send_path", "server_hostname")
+    __slots__ = (
+        "__weakref__",
+        "_control",
+        "_eof",
+        "_error",
+        "_leftover",
+        "config",
+        "receive_path",
+        "send_path",
+        "server_hostname",
+    )
 
-    def __init__(
-        self, config: ClientConfig | ServerConfig, *, server_hostname: str | None = None
-    ) -> None:
+    def __init__(self, config: ClientConfig | ServerConfig, *, server_hostname: str | None = None) -> None:
         if isinstance(config, ServerConfig):
             if server_hostname is not None:
-                raise ConfigurationError("server_hostname is for clients: a server's name is in its certificate")
+                raise ConfigurationError(
+                    "server_hostname is for clients: a server's name is in its certificate"
+                )
         elif not isinstance(config, ClientConfig):
             raise TypeError(
                 "a connection needs its role: give a ClientConfig (client) or a ServerConfig (server), "
@@ -90,8 +100,11 @@ class TLSConnection:
         self.start_handshake()
         scratch = memoryview(bytearray(OUT_ROOM))
         while self._control.negotiated is None:
-            # Before the handshake is complete application data is refused, so nothing is lost in scratch.
-            if self.receive_into(scratch) == WANT_READ:
+            count = self.receive_into(scratch)
+            if count > 0:
+                # The handshake ended in the middle of the input; what followed is the application's.
+                self._leftover = bytes(scratch[:count])
+            elif self._control.negotiated is None:
                 raise WantReadError
 
     def write(self, data: Buffer) -> int:
@@ -101,7 +114,7 @@ class TLSConnection:
         Mode.ENABLE_PARTIAL_WRITE the result may be less, a multiple of the message block.
 
         Raises WantReadError or WantWriteError (feed or take bytes, then call again with the same object),
-        BadWriteRetry, ZeroReturnError never, CallerError after `shutdown`, TLSError once the connection is over,
+        BadWriteRetry, CallerError after `shutdown`, TLSError once the connection is over,
         TypeError for an object that is no buffer, BufferError for a view that is not contiguous.
         """
         view = _flat(data)
@@ -121,12 +134,12 @@ class TLSConnection:
         """
         if n < 0:
             raise ValueError("n must not be negative")
+        if not self._leftover:
+            self.do_handshake()
+        if not n:
+            return b""
         leftover = self._leftover
         if not leftover:
-            self._check()
-            self.do_handshake()
-            if not n:
-                return b""
             scratch = memoryview(bytearray(OUT_ROOM))
             leftover = bytes(scratch[: self._receive(scratch)])
         self._leftover = leftover[n:]
@@ -137,11 +150,12 @@ class TLSConnection:
         view = _flat(buffer)
         if view.readonly:
             raise TypeError("read_into needs a writable buffer")
+        if not self._leftover:
+            self.do_handshake()
         if self._leftover or len(view) < OUT_ROOM:
             data = self.read(len(view))
             view[: len(data)] = data
             return len(data)
-        self.do_handshake()
         return self._receive(view)
 
     def pending(self) -> int:
@@ -206,7 +220,7 @@ class TLSConnection:
         return self._control.negotiated
 
     def version(self) -> str | None:
-        """"TLSv1.3", or None before the handshake is complete, as `ssl.SSLObject.version`."""
+        """ "TLSv1.3", or None before the handshake is complete, as `ssl.SSLObject.version`."""
         facts = self._control.negotiated
         return None if facts is None else _VERSION_NAMES[facts.version]
 
@@ -267,7 +281,11 @@ class TLSConnection:
             return None
         if cb_type == "tls-exporter":
             return self.export_keying_material(b"EXPORTER-Channel-Binding", 32, b"")
-        certificate = facts.local_certificate if isinstance(self.config, ServerConfig) else (facts.peer_chain or (None,))[0]
+        certificate = (
+            facts.local_certificate
+            if isinstance(self.config, ServerConfig)
+            else (facts.peer_chain or (None,))[0]
+        )
         return None if certificate is None else x509.server_end_point(certificate)
 
     def export_keying_material(self, label: bytes | str, length: int, context: bytes = b"") -> bytes:

@@ -29,7 +29,16 @@ _CLOSURE: Final = (AlertDescription.CLOSE_NOTIFY, AlertDescription.USER_CANCELED
 class Control:
     """Handshake messages and alerts of one connection; implements HandshakeIO."""
 
-    __slots__ = ("_canceled", "_joiner", "_runner", "after", "negotiated", "peer_closed", "receive_path", "send_path")
+    __slots__ = (
+        "_canceled",
+        "_joiner",
+        "_runner",
+        "after",
+        "negotiated",
+        "peer_closed",
+        "receive_path",
+        "send_path",
+    )
 
     def __init__(self, send_path: SendPath, receive_path: ReceivePath) -> None:
         self.send_path = send_path

@@ -197,7 +197,15 @@ class TLS13Sealer:
 class TLS13Opener:
     """TLSCiphertext (RFC 9846 §5.2–5.4) under one traffic key."""
 
-    __slots__ = ("_decrypt_into", "_mask", "_max_inner", "content_type", "max_fragment", "protects", "sequence")
+    __slots__ = (
+        "_decrypt_into",
+        "_mask",
+        "_max_inner",
+        "content_type",
+        "max_fragment",
+        "protects",
+        "sequence",
+    )
 
     def __init__(
         self,
@@ -222,7 +230,10 @@ class TLS13Opener:
         sequence = self.sequence
         try:
             self._decrypt_into(
-                (self._mask ^ sequence).to_bytes(12, "big"), buffer[body:stop], buffer[start:body], out[at:last]
+                (self._mask ^ sequence).to_bytes(12, "big"),
+                buffer[body:stop],
+                buffer[start:body],
+                out[at:last],
             )
         except (INVALID_TAG, ValueError):
             # RFC 9846 §5.2: every deprotection failure is bad_record_mac, a fragment too short for

@@ -19,8 +19,8 @@ Invariants:
 * while a write is pending, only the same write continues it (`BadWriteRetry` otherwise, nothing is changed);
 * a key is replaced before its usage limit, between two records, in the middle of a write if need be.
 
-Refused: a queue of sealed records (unbounded, and stale keys), sealing ahead of the carrier, copying plaintext
-to have it wait.
+Refused: a queue of sealed records (unbounded, and stale keys), sealing ahead of the carrier, copying
+plaintext to have it wait.
 """
 
 from __future__ import annotations
@@ -116,7 +116,9 @@ class SendPath:
             self.committed += size
             return size
         if self.closed:
-            raise CallerError("protocol is shutdown: close_notify or an alert was sent, nothing may follow it")
+            raise CallerError(
+                "protocol is shutdown: close_notify or an alert was sent, nothing may follow it"
+            )
         if source is None:
             source = data
         if self._pending is not None:

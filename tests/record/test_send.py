@@ -1,0 +1,284 @@
+"""The send path: what is sealed, when, and what a retry may be."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from tests.support.records import open_all, opener, receive_path, sealer, send_path, split, take
+from tlswrite import limits
+from tlswrite.errors import BadWriteRetry, CallerError
+from tlswrite.iana import ContentType
+from tlswrite.record import send
+from tlswrite.record.codes import CONTROL, WANT_WRITE
+
+BIG = bytes(at * 7 % 256 for at in range(1_000_003))
+
+
+def test_small_write_is_one_record_and_takes_no_window() -> None:
+    path = send_path()
+    assert path.write(b"hello") == 5
+    assert path.output_size == len(path.output()) == 5 + limits.RECORD_OVERHEAD
+    assert path._buffer is None
+    assert path.committed == 5
+    assert open_all(receive_path(), take(path)) == b"hello"
+    assert not path.has_output
+
+
+def test_large_write_is_bounded_by_the_window_and_continues() -> None:
+    path, peer = send_path(), receive_path()
+    received = b""
+    calls = 0
+    while (result := path.write(BIG)) == WANT_WRITE:
+        calls += 1
+        assert path.pending
+        assert path.output_size <= limits.SEND_WINDOW
+        # Without taking output nothing moves.
+        before = path.output_size, path.committed
+        assert path.write(BIG) == WANT_WRITE
+        assert (path.output_size, path.committed) == before
+        received += open_all(peer, take(path))
+    assert result == len(BIG)
+    received += open_all(peer, take(path))
+    assert received == BIG
+    assert path.committed == len(BIG)
+    assert calls == len(BIG) // (limits.WINDOW_RECORDS * 16384)
+    assert path._buffer is None, "the window goes back once it is drained"
+
+
+def test_windows_are_pooled() -> None:
+    send._spare.clear()
+    first = send_path()
+    assert first.write(BIG) == WANT_WRITE
+    window = first._buffer
+    take(first)
+    second = send_path()
+    second.write(BIG)
+    assert second._buffer is window
+    many = [send_path() for _ in range(limits.SPARE_WINDOWS + 3)]
+    for path in many:
+        path.write(BIG)
+    for path in many:
+        path.discard()
+    assert len(send._spare) == limits.SPARE_WINDOWS
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    sizes=st.lists(st.integers(0, 80_000), max_size=8),
+    takes=st.lists(st.integers(1, 90_000), min_size=1, max_size=50),
+    max_inner=st.sampled_from([64, 1000, 16385]),
+    pad=st.sampled_from([None, 0, 33]),
+)
+def test_whatever_the_carrier_takes_the_bytes_arrive_once(
+    sizes: list[int], takes: list[int], max_inner: int, pad: int | None
+) -> None:
+    policy = None if pad is None else (lambda length: pad)
+    path, peer = send_path(max_inner=max_inner, padding=policy), receive_path(max_inner=max_inner)
+    expected = received = b""
+    turn = 0
+
+    def take_some() -> bytes:
+        nonlocal turn
+        turn += 1
+        piece = bytes(path.output()[: takes[turn % len(takes)]])
+        path.sent(len(piece))
+        return piece
+
+    for size in sizes:
+        data = BIG[size : 2 * size]
+        expected += data
+        while path.write(data) == WANT_WRITE:
+            assert path.output_size <= limits.SEND_WINDOW
+            received += open_all(peer, take_some())
+    while path.has_output:
+        received += open_all(peer, take_some())
+    assert received == expected
+    assert path.committed == len(expected)
+
+
+def test_partial_write_returns_whole_blocks() -> None:
+    path, peer = send_path(partial=True), receive_path()
+    sent = 0
+    results = []
+    received = b""
+    while sent < len(BIG):
+        result = path.write(memoryview(BIG)[sent:])
+        assert result > 0
+        assert not path.pending
+        results.append(result)
+        sent += result
+        received += open_all(peer, take(path))
+    assert received == BIG
+    assert all(result % 16384 == 0 for result in results[:-1])
+    path.write(memoryview(BIG))
+    assert path.write(b"no room") == 7 or path.write(b"no room") == WANT_WRITE
+
+
+def test_partial_write_without_room_wants_write() -> None:
+    path = send_path(partial=True)
+    assert path.write(BIG) == 4 * 16384
+    assert path.write(BIG) == WANT_WRITE
+
+
+def test_retry_with_other_arguments_is_refused_and_harmless() -> None:
+    path, peer = send_path(), receive_path()
+    data = bytearray(BIG[:200_000])
+    assert path.write(memoryview(data), data) == WANT_WRITE
+    committed = path.committed
+    with pytest.raises(BadWriteRetry, match="same object"):
+        path.write(bytes(data))
+    with pytest.raises(BadWriteRetry, match="200000"):
+        path.write(b"shorter")
+    with pytest.raises(BadWriteRetry):
+        path.write(b"")
+    assert path.committed == committed
+    received = open_all(peer, take(path))
+    while path.write(memoryview(data), data) == WANT_WRITE:
+        received += open_all(peer, take(path))
+    assert received + open_all(peer, take(path)) == data
+
+
+def test_moving_buffer_needs_equal_data() -> None:
+    path, peer = send_path(moving=True), receive_path()
+    data = bytearray(BIG[:200_000])
+    assert path.write(memoryview(data), data) == WANT_WRITE
+    data[:] = bytes(len(data))
+    with pytest.raises(BadWriteRetry, match="differs"):
+        path.write(memoryview(data), data)
+    received = open_all(peer, take(path))
+    # RFC-free ground: SSL_write(3) asks for the same data, wherever it now is.
+    while path.write(bytes(BIG[:200_000])) == WANT_WRITE:
+        received += open_all(peer, take(path))
+    assert received + open_all(peer, take(path)) == BIG[:200_000]
+
+
+def test_abandon_tells_what_was_sealed() -> None:
+    path, peer = send_path(), receive_path()
+    assert path.abandon() == 0
+    assert path.write(BIG) == WANT_WRITE
+    assert path.abandon() == 4 * 16384
+    assert not path.pending
+    received = open_all(peer, take(path))
+    assert path.write(b"next") == 4
+    assert received + open_all(peer, take(path)) == BIG[: 4 * 16384] + b"next"
+
+
+def test_empty_write_sends_nothing() -> None:
+    path = send_path()
+    assert path.write(b"") == 0
+    assert not path.has_output
+
+
+def test_closed_path_refuses() -> None:
+    path = send_path()
+    path.closed = True
+    for data in (b"x", b""):
+        with pytest.raises(CallerError, match="shutdown"):
+            path.write(data)
+    path.request_rekey()
+    assert not path.has_output
+
+
+def test_control_goes_behind_what_is_sealed() -> None:
+    path, peer = send_path(), receive_path()
+    assert path.write(BIG) == WANT_WRITE
+    path.seal_control(ContentType.HANDSHAKE, b"k" * 40_000)
+    records = split(take(path))
+    assert open_all(peer, b"".join(records[:4])) == BIG[: 4 * 16384]
+    fragments = b""
+    for record in records[4:]:
+        peer.append(record)
+        assert peer.open_into(memoryview(bytearray(20000))) == CONTROL
+        fragments += peer.fragment
+    assert fragments == b"k" * 40_000
+
+
+def test_output_in_pieces() -> None:
+    path, peer = send_path(), receive_path()
+    path.queue_record(b"")
+    path.write(b"one")
+    path.seal_control(ContentType.ALERT, b"\x01\x00")
+    received = b""
+    while path.has_output:
+        piece = bytes(path.output()[:1])
+        path.sent(1)
+        received += piece
+    assert open_all(peer, received) == b"one"
+    assert (peer.content_type, peer.fragment) == (ContentType.ALERT, b"\x01\x00")
+
+
+class Keys:
+    """A `rekey` that counts, with the opener for each generation."""
+
+    def __init__(self, record_limit: int) -> None:
+        self.generation = 0
+        self.record_limit = record_limit
+
+    def __call__(self) -> tuple[bytes, object]:
+        self.generation += 1
+        return b"\x18\0\0\1\0", sealer(record_limit=self.record_limit, seed=self.generation)
+
+
+def test_the_key_is_replaced_at_its_limit_in_the_middle_of_a_write() -> None:
+    path, peer = send_path(record_limit=3), receive_path()
+    keys = path.rekey = Keys(3)
+    received = b""
+    updates = 0
+    out = memoryview(bytearray(300_000))
+
+    def deliver() -> None:
+        nonlocal received, updates
+        peer.append(take(path))
+        while (count := peer.open_into(out)) != -2:
+            if count == CONTROL:
+                assert peer.fragment == b"\x18\0\0\1\0"
+                updates += 1
+                peer.set_protection(opener(seed=updates))
+            else:
+                received += bytes(out[:count])
+
+    while path.write(BIG) == WANT_WRITE:
+        assert path.output_size <= limits.SEND_WINDOW
+        deliver()
+    deliver()
+    for _ in range(10):
+        assert path.write(b"small") == 5
+        deliver()
+    assert received == BIG + b"small" * 10
+    assert updates == keys.generation == (62 + 10 - 1) // 3
+
+
+def test_without_a_way_to_replace_the_key_nothing_more_is_sealed() -> None:
+    path = send_path(record_limit=1)
+    assert path.write(b"one") == 3
+    with pytest.raises(CallerError, match="usage limit"):
+        path.write(b"two")
+    path.request_rekey()
+    assert path._sealer.sequence == 1
+
+
+def test_requested_rekeys_coalesce_while_output_waits() -> None:
+    path = send_path()
+    keys = path.rekey = Keys(1000)
+    path.request_rekey()
+    assert keys.generation == 1, "at once when nothing waits"
+    for _ in range(100):
+        path.request_rekey()
+    assert keys.generation == 1
+    size = path.output_size
+    take(path)
+    assert path.write(b"data") == 4
+    assert keys.generation == 2, "before the next application record (RFC 9846 §4.6.3)"
+    assert path.output_size < 2 * size + 100
+
+
+def test_discard_drops_everything() -> None:
+    path = send_path()
+    path.write(BIG)
+    path.seal_control(ContentType.ALERT, b"\1\0")
+    path.discard()
+    assert (path.output_size, path.has_output, bytes(path.output()), path.pending) == (0, False, b"", False)
+    with pytest.raises(CallerError):
+        path.write(b"x")

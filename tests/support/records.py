@@ -1,0 +1,80 @@
+"""Record paths that share a key, and helpers to take them apart."""
+
+from __future__ import annotations
+
+from tlswrite import limits
+from tlswrite.crypto.suites import SUITES, Suite
+from tlswrite.iana import CipherSuite
+from tlswrite.record.protection import Padding, TLS13Opener, TLS13Sealer
+from tlswrite.record.receive import OUT_ROOM, ReceivePath
+from tlswrite.record.send import SendPath
+
+AES_128: Suite = SUITES[CipherSuite.TLS_AES_128_GCM_SHA256]
+IV = bytes(range(12))
+
+
+def key_for(suite: Suite, seed: int = 0) -> bytes:
+    return bytes((seed + at) % 256 for at in range(suite.key_length))
+
+
+def sealer(
+    suite: Suite = AES_128,
+    *,
+    max_inner: int = limits.MAX_PLAINTEXT + 1,
+    padding: Padding | None = None,
+    record_limit: int | None = None,
+    seed: int = 0,
+) -> TLS13Sealer:
+    return TLS13Sealer(
+        suite, key_for(suite, seed), IV, max_inner=max_inner, padding=padding, record_limit=record_limit
+    )
+
+
+def opener(
+    suite: Suite = AES_128, *, max_inner: int = limits.MAX_PLAINTEXT + 1, seed: int = 0
+) -> TLS13Opener:
+    return TLS13Opener(suite, key_for(suite, seed), IV, max_inner=max_inner)
+
+
+def send_path(*, partial: bool = False, moving: bool = False, **kinds: object) -> SendPath:
+    path = SendPath(partial=partial, moving=moving)
+    path.set_protection(sealer(**kinds))  # type: ignore[arg-type]
+    return path
+
+
+def receive_path(**kinds: object) -> ReceivePath:
+    path = ReceivePath()
+    path.set_protection(opener(**kinds))  # type: ignore[arg-type]
+    path.application_data_allowed = True
+    return path
+
+
+def take(path: SendPath) -> bytes:
+    """All of the output, as a carrier that takes everything would."""
+    taken = b""
+    while path.has_output:
+        piece = bytes(path.output())
+        path.sent(len(piece))
+        taken += piece
+    return taken
+
+
+def split(stream: bytes) -> list[bytes]:
+    """The records of a stream, headers included."""
+    records = []
+    while stream:
+        size = 5 + int.from_bytes(stream[3:5], "big")
+        assert len(stream) >= size, "an incomplete record"
+        records.append(stream[:size])
+        stream = stream[size:]
+    return records
+
+
+def open_all(path: ReceivePath, stream: bytes = b"") -> bytes:
+    """Append `stream` and open application data until more is needed."""
+    path.append(stream)
+    out = memoryview(bytearray(4 * OUT_ROOM))
+    opened = b""
+    while (count := path.open_into(out)) > 0:
+        opened += bytes(out[:count])
+    return opened
