@@ -148,10 +148,11 @@ class ReceivePath:
         at = 0
         while end - start >= 5:
             length = (buffer[start + 3] << 8) | buffer[start + 4]
-            if length > max_fragment:
-                raise self._oversized(buffer[start], length)
             stop = start + 5 + length
-            if stop > end or at + length > room:
+            if length > max_fragment or stop > end:
+                self._check_header(buffer[start], length)
+                break
+            if at + length > room:
                 break
             if buffer[start] != _APPLICATION_DATA or not opener.protects:
                 self._start = stop
@@ -199,9 +200,7 @@ class ReceivePath:
                 raise UnexpectedMessage("change_cipher_spec where it is not allowed")
             self._count_idle("change_cipher_spec")
             return False
-        if content_type not in (_ALERT, _HANDSHAKE, _APPLICATION_DATA):
-            # RFC 9846 §5: an unexpected record type: terminate with unexpected_message.
-            raise UnexpectedMessage(f"a record of type {name_of(ContentType, content_type)}: is this TLS?")
+        self._check_header(content_type, stop - start - 5)
         if not opener.protects:
             scratch = memoryview(bytearray(stop - start))
             size = opener.open_into(buffer, start, stop, scratch, 0)
@@ -232,8 +231,11 @@ class ReceivePath:
         if self._idle_records > limits.MAX_EMPTY_RECORDS:
             raise TooMuchError(f"more than {limits.MAX_EMPTY_RECORDS} records without progress ({what})")
 
-    def _oversized(self, content_type: int, length: int) -> Exception:
+    def _check_header(self, content_type: int, length: int) -> None:
+        """Refuse what cannot become a record, before any of it is waited for."""
         if content_type not in (_CHANGE_CIPHER_SPEC, _ALERT, _HANDSHAKE, _APPLICATION_DATA):
-            return UnexpectedMessage(f"a record of type {name_of(ContentType, content_type)}: is this TLS?")
-        # RFC 9846 §5.1, §5.2: record_overflow.
-        return RecordOverflow(f"a record of {length} bytes, over the limit of {self._opener.max_fragment}")
+            # RFC 9846 §5: an unexpected record type: terminate with unexpected_message.
+            raise UnexpectedMessage(f"a record of type {name_of(ContentType, content_type)}: is this TLS?")
+        if length > self._opener.max_fragment:
+            # RFC 9846 §5.1, §5.2: record_overflow.
+            raise RecordOverflow(f"a record of {length} bytes, over the limit of {self._opener.max_fragment}")
