@@ -170,7 +170,8 @@ def test_what_a_handshake_may_do() -> None:
     control.set_write_protection(sealer())
     control.send(b"x" * 20_000)
     peer = receive_path()
-    assert len(split(wire := take(control.send_path))) == 2
+    wire = take(control.send_path)
+    assert len(split(wire)) == 2
     with pytest.raises(PeerError):
         open_all(ReceivePath(), wire)
     peer.append(wire)
