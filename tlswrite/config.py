@@ -12,12 +12,14 @@ import ssl
 from collections.abc import Callable, Collection
 from dataclasses import KW_ONLY, dataclass
 from enum import IntFlag
+from pathlib import Path
 from typing import Any
 
+from tlswrite.crypto.credentials import Credentials, Password, load_credentials
 from tlswrite.crypto.groups import DEFAULT_GROUPS, GROUPS
 from tlswrite.crypto.signatures import DEFAULT_SCHEMES
 from tlswrite.crypto.suites import DEFAULT_SUITES, SUITES
-from tlswrite.crypto.x509 import Credentials, TrustAnchors, load_credentials
+from tlswrite.crypto.trust import TrustAnchors
 from tlswrite.errors import ConfigurationError
 from tlswrite.iana import CipherSuite, NamedGroup, SignatureScheme, name_of
 from tlswrite.limits import MAX_PLAINTEXT, MIN_RECORD_SIZE_LIMIT
@@ -27,9 +29,6 @@ __all__ = ["ClientConfig", "Mode", "RecordPadding", "ServerConfig"]
 #: `int`: pad the content of a record up to a multiple of it. Callable: content length to padding
 #: length, both in bytes (RFC 9846 §5.4). None: no padding.
 RecordPadding = int | Callable[[int], int] | None
-
-#: A pass phrase, or a function that asks for it, as in `ssl.SSLContext.load_cert_chain`.
-Password = str | bytes | Callable[[], str | bytes] | None
 
 _Path = str | os.PathLike[str]
 
@@ -87,8 +86,8 @@ class ClientConfig(_Config):
     key_shares: tuple[NamedGroup, ...] | None = None
     #: Send reserved values at random places so that servers stay tolerant (RFC 8701).
     grease: bool = True
-    #: Send a session id and change_cipher_spec records that look like TLS 1.2 (RFC 9846 §E.4). A server has no
-    #: such setting: it follows the client.
+    #: Send a session id and change_cipher_spec records that look like TLS 1.2 (RFC 9846 §E.4). A server has
+    #: no such setting: it follows the client.
     middlebox_compatibility: bool = True
     #: Answer CertificateRequests after the handshake (RFC 9846 §4.2.6).
     post_handshake_auth: bool = False
@@ -100,7 +99,8 @@ class ClientConfig(_Config):
             _check_choice("key_shares", self.key_shares, self.groups, NamedGroup, may_be_empty=True)
         if self.check_hostname and self.verify_mode == ssl.CERT_NONE:
             raise ConfigurationError(
-                "check_hostname needs a verified certificate: with verify_mode=CERT_NONE set check_hostname=False"
+                "check_hostname needs a verified certificate: with verify_mode=CERT_NONE "
+                "set check_hostname=False"
             )
         if self.credentials is not None:
             _check_credentials(self.credentials, self.signature_schemes)
@@ -111,12 +111,12 @@ class ClientConfig(_Config):
         cafile: _Path | None = None,
         certfile: _Path | None = None,
         keyfile: _Path | None = None,
-        password: Password = None,
+        password: Password | None = None,
         **fields: Any,
     ) -> ClientConfig:
         """Read PEM files: anchors to trust, and credentials for servers that ask for them.
 
-        Without `keyfile` the private key is in `certfile`. Raises `OSError` for a file that cannot be read and
+        Without `keyfile` the private key is in `certfile`. Raises `OSError` for a file that cannot be read,
         `ConfigurationError` for one that does not hold what it should.
         """
         if cafile is not None:
@@ -124,12 +124,13 @@ class ClientConfig(_Config):
         if certfile is not None:
             fields["credentials"] = _read_credentials(certfile, keyfile, password)
         elif keyfile is not None:
-            raise ConfigurationError("keyfile was given without certfile: name the file of the certificate too")
+            raise ConfigurationError("keyfile was given without certfile: name the certificate's file too")
         return cls(**fields)
 
 
-#: Chooses by the name in the client's server_name extension (None: the client sent none): credentials, another
-#: configuration for the rest of the handshake, or None to go on as configured. May raise `UnrecognizedName`.
+#: Chooses by the name in the client's server_name extension (None: the client sent none): credentials,
+#: another configuration for the rest of the handshake, or None to go on as configured. May raise
+#: `UnrecognizedName`.
 SNICallback = Callable[[str | None], "Credentials | ServerConfig | None"]
 
 
@@ -143,7 +144,8 @@ class ServerConfig(_Config):
     _: KW_ONLY
     #: Certificates with their keys; for each client the first that fits its server name and its schemes.
     credentials: tuple[Credentials, ...] = ()
-    #: Ask clients for a certificate: not (CERT_NONE), take it or leave it (CERT_OPTIONAL), insist (CERT_REQUIRED).
+    #: Ask clients for a certificate: not (CERT_NONE), take what comes (CERT_OPTIONAL), insist on it
+    #: (CERT_REQUIRED).
     verify_mode: ssl.VerifyMode = ssl.CERT_NONE
     #: Make every client return a cookie before anything costly is done for it (RFC 9846 §4.2.2).
     hello_retry_cookie: bool = False
@@ -171,13 +173,13 @@ class ServerConfig(_Config):
         cls,
         certfile: _Path,
         keyfile: _Path | None = None,
-        password: Password = None,
+        password: Password | None = None,
         cafile: _Path | None = None,
         **fields: Any,
     ) -> ServerConfig:
         """Read PEM files: the certificate chain, its key, and anchors for client certificates.
 
-        Without `keyfile` the private key is in `certfile`. Raises `OSError` for a file that cannot be read and
+        Without `keyfile` the private key is in `certfile`. Raises `OSError` for a file that cannot be read,
         `ConfigurationError` for one that does not hold what it should.
         """
         fields["credentials"] = (_read_credentials(certfile, keyfile, password),)
@@ -205,7 +207,7 @@ def _check_common(config: _Config) -> None:
         )
     padding = config.record_padding
     if padding is not None and not callable(padding) and not 1 <= padding <= MAX_PLAINTEXT:
-        raise ConfigurationError(f"record_padding must be a multiple of 1 to {MAX_PLAINTEXT} bytes, not {padding}")
+        raise ConfigurationError(f"record_padding must be 1 to {MAX_PLAINTEXT} bytes, not {padding}")
     records = config.key_update_records
     if records is not None and records < 1:
         raise ConfigurationError(f"key_update_records must be at least 1, not {records}")
@@ -255,16 +257,6 @@ def _check_credentials(credentials: Credentials, schemes: tuple[SignatureScheme,
         )
 
 
-def _read_credentials(certfile: _Path, keyfile: _Path | None, password: Password) -> Credentials:
-    with open(certfile, "rb") as file:
-        certificate = file.read()
-    if keyfile is None:
-        return load_credentials(certificate, certificate, _password(password))
-    with open(keyfile, "rb") as file:
-        return load_credentials(certificate, file.read(), _password(password))
-
-
-def _password(password: Password) -> bytes | None:
-    if callable(password):
-        password = password()
-    return password.encode() if isinstance(password, str) else password
+def _read_credentials(certfile: _Path, keyfile: _Path | None, password: Password | None) -> Credentials:
+    certificate = Path(certfile).read_bytes()
+    return load_credentials(certificate, None if keyfile is None else Path(keyfile).read_bytes(), password)

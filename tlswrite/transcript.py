@@ -39,7 +39,7 @@ class Transcript:
     def retry(self) -> None:
         """A HelloRetryRequest follows: ClientHello1 is replaced by its hash.
 
-        RFC 9846 §4.1: Hash(message_hash || 00 00 Hash.length || Hash(ClientHello1) || HelloRetryRequest || ...).
+        RFC 9846 §4.1: message_hash || 00 00 Hash.length || Hash(ClientHello1) || HelloRetryRequest || ...
         """
         digest = self.digest()
         self._hash = new_hash(self._hash_name)

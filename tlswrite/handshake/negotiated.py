@@ -12,24 +12,22 @@ __all__ = ["Negotiated"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Negotiated:
-    """The facts that outlive a handshake; secrets are in no repr."""
+    """The facts that outlive a handshake; no secret is among them."""
 
     version: ProtocolVersion
     suite: Suite
     #: None where no key was exchanged (a pre-shared key alone).
     group: NamedGroup | None
-    #: Application protocol (RFC 7301), None where none was agreed on.
+    #: Application protocol (RFC 7301); None where none was agreed on.
     alpn: str | None = None
     #: The name that the client sent (RFC 6066 §3), as A-labels; None where it sent none.
     server_name: str | None = None
     #: The peer's certificates in DER, its own first; empty where it sent none.
     peer_chain: tuple[bytes, ...] = field(default=(), repr=False)
+    #: Our own certificate in DER; None where we sent none.
+    local_certificate: bytes | None = field(default=None, repr=False)
     #: SignatureScheme of the peer's CertificateVerify; None where it sent none.
     signature_scheme: int | None = None
     #: SignatureScheme of our own CertificateVerify; None where we sent none.
     local_signature_scheme: int | None = None
-    #: RFC 9846 §7.5.
-    exporter_secret: bytes = field(default=b"", repr=False)
-    #: RFC 9846 §7.1; None until resumption has a use for it.
-    resumption_secret: bytes | None = field(default=None, repr=False)
     session_reused: bool = False

@@ -113,7 +113,7 @@ def verify_finished(suite: Suite, base_key: bytes, transcript_hash: bytes, verif
     """Raises DecryptError where a peer's verify_data is not what it must be."""
     if not compare(verify_data, finished_mac(suite, base_key, transcript_hash)):
         # RFC 9846 §4.4.4: recipients MUST verify, and MUST terminate with "decrypt_error".
-        raise DecryptError("the peer's Finished does not verify: the handshake was tampered with or is out of step")
+        raise DecryptError("the peer's Finished does not verify: somebody altered the handshake")
 
 
 def export(suite: Suite, exporter_secret: bytes, label: bytes, context: bytes, length: int) -> bytes:

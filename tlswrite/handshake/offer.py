@@ -1,0 +1,174 @@
+"""What a client offers: build a ClientHello, and build it again after a HelloRetryRequest.
+
+An offer is the hello with what must be remembered to judge the answer: the key shares, and what was
+really offered as against what was sent only to keep servers tolerant. GREASE (RFC 8701) is drawn once an
+offer, at random places and with random values, and stays the same in the second ClientHello.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Final, TypeVar
+
+from tlswrite.config import ClientConfig
+from tlswrite.crypto.groups import KeyShare
+from tlswrite.crypto.identity import sni_name
+from tlswrite.crypto.signatures import CERT_SCHEMES
+from tlswrite.errors import IllegalParameter, UnsupportedExtension
+from tlswrite.handshake.entropy import Entropy
+from tlswrite.iana import GREASE, ExtensionType, NamedGroup, ProtocolVersion, name_of
+from tlswrite.limits import MAX_PLAINTEXT
+from tlswrite.messages import extensions as ext
+from tlswrite.messages.base import Extensions
+from tlswrite.messages.hello import ClientHello
+
+__all__ = ["Offer", "check_solicited", "key_share_groups", "make_offer"]
+
+_T = TypeVar("_T")
+
+#: Keys of an Offer's `shares` by group.
+Shares = Mapping[int, KeyShare]
+
+#: RFC 8449 §4: advertised even without a limit of one's own, so that the server may ask for one.
+_NO_LIMIT: Final = MAX_PLAINTEXT + 1
+_SIGNATURE_ALGORITHMS_CERT: Final = ext.encode_signature_algorithms(CERT_SCHEMES)
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A ClientHello, and what it stands for."""
+
+    hello: ClientHello
+    #: The hello as it is sent, header included.
+    message: bytes = field(repr=False)
+    server_name: str | None
+    groups: tuple[NamedGroup, ...]
+    shares: Shares = field(repr=False)
+    #: Extension types whose answers are welcome; GREASE is not among them.
+    extension_types: frozenset[int] = field(repr=False)
+
+    def retry(self, group: int | None, cookie: bytes | None, entropy: Entropy) -> Offer:
+        """The second ClientHello, as a HelloRetryRequest asks for it (RFC 9846 §4.1.2, §4.1.4).
+
+        `group` and `cookie` are what the request's key_share and cookie say. Raises IllegalParameter for a
+        request that must not be followed.
+        """
+        if group is None and cookie is None:
+            # RFC 9846 §4.1.4: a request that would not change the ClientHello: "illegal_parameter".
+            raise IllegalParameter("a HelloRetryRequest that asks for no change")
+        shares = self.shares
+        replaced: dict[int, bytes] = {}
+        if group is not None:
+            # RFC 9846 §4.2.8: (1) a group that was offered, (2) of which no share was sent.
+            name = name_of(NamedGroup, group)
+            if group not in self.groups:
+                raise IllegalParameter(f"a HelloRetryRequest for {name}, which was not offered")
+            if group in shares:
+                raise IllegalParameter(f"a HelloRetryRequest for {name}, of which a share was sent")
+            share = entropy.generate(group)
+            shares = {group: share}
+            replaced[ExtensionType.KEY_SHARE] = ext.encode_key_share_client(((group, share.public),))
+        # RFC 9846 §4.1.2: the same ClientHello without modification, except for a single share of the
+        # group asked for, and the cookie.
+        extensions = tuple((code, replaced.get(code, data)) for code, data in self.hello.extensions)
+        if cookie is not None:
+            extensions += ((ExtensionType.COOKIE, ext.encode_cookie(cookie)),)
+        hello = ClientHello(self.hello.random, self.hello.session_id, self.hello.cipher_suites, extensions)
+        return Offer(hello, hello.encode(), self.server_name, self.groups, shares, self.extension_types)
+
+
+def make_offer(config: ClientConfig, server_hostname: str | None, entropy: Entropy) -> Offer:
+    """The first ClientHello of a connection to `server_hostname`, a name or an address."""
+    server_name = sni_name(server_hostname)
+    shares = {group: entropy.generate(group) for group in key_share_groups(config.groups, config.key_shares)}
+    entries = [(int(group), share.public) for group, share in shares.items()]
+    suites: tuple[int, ...] = config.cipher_suites
+    groups: tuple[int, ...] = config.groups
+    schemes: tuple[int, ...] = config.signature_schemes
+    versions: tuple[int, ...] = (ProtocolVersion.TLS_1_3,)
+    protocols = tuple(protocol.encode() for protocol in config.alpn_protocols)
+    grease = _Grease(entropy.random(20)) if config.grease else None
+    if grease is not None:
+        # RFC 8701 §3.1: reserved values where a server has a list to choose from.
+        suites = grease.into(suites, grease.value())
+        versions = grease.into(versions, grease.value())
+        schemes = grease.into(schemes, grease.value())
+        # RFC 9846 §4.2.8: shares are in the order of supported_groups.
+        group = grease.value()
+        groups = grease.into(groups, group)
+        before = set(groups[: groups.index(group)])
+        entries.insert(sum(each in before for each, _ in entries), (group, b"\0"))
+        if protocols:
+            protocols = grease.into(protocols, grease.value().to_bytes(2, "big"))
+    answered: list[tuple[int, bytes]] = []
+    if server_name is not None:
+        answered.append((ExtensionType.SERVER_NAME, ext.encode_server_name(server_name)))
+    answered.append((ExtensionType.SUPPORTED_GROUPS, ext.encode_supported_groups(groups)))
+    answered.append((ExtensionType.SIGNATURE_ALGORITHMS, ext.encode_signature_algorithms(schemes)))
+    answered.append((ExtensionType.SIGNATURE_ALGORITHMS_CERT, _SIGNATURE_ALGORITHMS_CERT))
+    if protocols:
+        answered.append((ExtensionType.APPLICATION_LAYER_PROTOCOL_NEGOTIATION, ext.encode_alpn(protocols)))
+    limit = config.record_size_limit
+    answered.append(
+        (ExtensionType.RECORD_SIZE_LIMIT, ext.encode_record_size_limit(_NO_LIMIT if limit is None else limit))
+    )
+    if config.post_handshake_auth:
+        answered.append((ExtensionType.POST_HANDSHAKE_AUTH, ext.encode_post_handshake_auth()))
+    answered.append((ExtensionType.SUPPORTED_VERSIONS, ext.encode_supported_versions_client(versions)))
+    answered.append((ExtensionType.KEY_SHARE, ext.encode_key_share_client(entries)))
+    extension_types = frozenset(code for code, _ in answered)
+    extensions = tuple(answered)
+    if grease is not None:
+        # RFC 8701 §3.1: one extension without and one with content, of two types. Never in the last place:
+        # there are servers that fail at a last extension that is empty.
+        empty = grease.value()
+        extensions = (*grease.into(extensions[:-1], (empty, b"")), extensions[-1])
+        other = grease.value(unlike=empty)
+        extensions = (*grease.into(extensions[:-1], (other, b"\0")), extensions[-1])
+    hello = ClientHello(
+        random=entropy.random(32),
+        # RFC 9846 §4.1.2: non-empty in compatibility mode, and unpredictable.
+        session_id=entropy.random(32) if config.middlebox_compatibility else b"",
+        cipher_suites=suites,
+        extensions=extensions,
+    )
+    return Offer(hello, hello.encode(), server_name, config.groups, shares, extension_types)
+
+
+def check_solicited(extensions: Extensions, offered: Collection[int]) -> None:
+    """Raise UnsupportedExtension for an answer to an extension that is not among the `offered` types."""
+    for code, _ in extensions:
+        if code not in offered:
+            # RFC 9846 §4.2: MUST abort the handshake with "unsupported_extension". RFC 8701 §3.1: so MUST a
+            # client that is answered with a reserved value it sent; those are never among `offered`.
+            name = name_of(ExtensionType, code).lower()
+            raise UnsupportedExtension(f"an answer to {name}, which was not offered")
+
+
+@lru_cache(maxsize=128)
+def key_share_groups(
+    groups: tuple[NamedGroup, ...], wanted: tuple[NamedGroup, ...] | None
+) -> tuple[NamedGroup, ...]:
+    """The groups to send shares of, in the order of `groups` (RFC 9846 §4.2.8)."""
+    if wanted is None:
+        wanted = (groups[0], NamedGroup.x25519)
+    return tuple(group for group in groups if group in wanted)
+
+
+class _Grease:
+    """Reserved values and places for them, drawn from random bytes (RFC 8701 §3.1)."""
+
+    __slots__ = ("_dice",)
+
+    def __init__(self, random: bytes) -> None:
+        self._dice = iter(random)
+
+    def value(self, unlike: int | None = None) -> int:
+        value = GREASE[next(self._dice) % 16]
+        return value if value != unlike else GREASE[(GREASE.index(value) + 1) % 16]
+
+    def into(self, values: tuple[_T, ...], value: _T) -> tuple[_T, ...]:
+        at = next(self._dice) % (len(values) + 1)
+        return (*values[:at], value, *values[at:])

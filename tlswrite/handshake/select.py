@@ -1,0 +1,223 @@
+"""The server's choices: version, suite, group, credentials with a signature scheme, application protocol.
+
+`ClientOffer` is a ClientHello as far as it matters to a choice, read once. Each `select_…` takes the offer
+and the configuration and returns what both can do, best by the server's order, or raises the error whose
+alert the RFC has for it. Values that are not known here, GREASE (RFC 8701) among them, match nothing and
+so are passed over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+from tlswrite.config import ServerConfig
+from tlswrite.crypto.credentials import Credentials
+from tlswrite.crypto.identity import matches
+from tlswrite.crypto.suites import SUITES, Suite
+from tlswrite.errors import (
+    HandshakeFailure,
+    IllegalParameter,
+    MissingExtension,
+    NoApplicationProtocol,
+    ProtocolVersionError,
+)
+from tlswrite.iana import CipherSuite, ExtensionType, NamedGroup, ProtocolVersion, SignatureScheme, name_of
+from tlswrite.messages import extensions as ext
+from tlswrite.messages.hello import ClientHello
+
+__all__ = [
+    "ClientOffer",
+    "common_scheme",
+    "select_alpn",
+    "select_credentials",
+    "select_group",
+    "select_suite",
+    "select_version",
+    "version_name",
+]
+
+#: Groups with a post-quantum part, for which a round trip is a fair price.
+HYBRIDS: Final = frozenset(
+    {NamedGroup.X25519MLKEM768, NamedGroup.SecP256r1MLKEM768, NamedGroup.SecP384r1MLKEM1024}
+)
+
+
+_VERSION_NAMES: Final[dict[int, str]] = {
+    ProtocolVersion.SSL_3_0: "SSL 3.0",
+    ProtocolVersion.TLS_1_0: "TLS 1.0",
+    ProtocolVersion.TLS_1_1: "TLS 1.1",
+    ProtocolVersion.TLS_1_2: "TLS 1.2",
+    ProtocolVersion.TLS_1_3: "TLS 1.3",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ClientOffer:
+    """What a TLS 1.3 ClientHello offers."""
+
+    cipher_suites: tuple[int, ...]
+    groups: tuple[int, ...]
+    #: key_exchange by group.
+    shares: dict[int, bytes] = field(repr=False)
+    schemes: tuple[int, ...]
+    #: Of signature_algorithms_cert; `schemes` where that is absent (RFC 9846 §4.2.3).
+    certificate_schemes: tuple[int, ...]
+    alpn: tuple[bytes, ...]
+    server_name: str | None
+    record_size_limit: int | None
+    post_handshake_auth: bool
+
+    @classmethod
+    def read(cls, hello: ClientHello) -> ClientOffer:
+        """Raises the error of whatever is missing, malformed or contradictory in the extensions."""
+        data = dict(hello.extensions)
+        groups = _required(data, ExtensionType.SUPPORTED_GROUPS)
+        schemes = ext.parse_signature_algorithms(_required(data, ExtensionType.SIGNATURE_ALGORITHMS))
+        # RFC 9846 §9.2: supported_groups and key_share come together.
+        key_share = _required(data, ExtensionType.KEY_SHARE)
+        if ExtensionType.PRE_SHARED_KEY in data:
+            # RFC 9846 §4.2.9: pre_shared_key without psk_key_exchange_modes MUST be refused.
+            _required(data, ExtensionType.PSK_KEY_EXCHANGE_MODES)
+        certificate_schemes = data.get(ExtensionType.SIGNATURE_ALGORITHMS_CERT)
+        alpn = data.get(ExtensionType.APPLICATION_LAYER_PROTOCOL_NEGOTIATION)
+        server_name = data.get(ExtensionType.SERVER_NAME)
+        limit = data.get(ExtensionType.RECORD_SIZE_LIMIT)
+        post_handshake_auth = data.get(ExtensionType.POST_HANDSHAKE_AUTH)
+        if post_handshake_auth is not None:
+            ext.parse_post_handshake_auth(post_handshake_auth)
+        offer = cls(
+            cipher_suites=hello.cipher_suites,
+            groups=ext.parse_supported_groups(groups),
+            shares=dict(ext.parse_key_share_client(key_share)),
+            schemes=schemes,
+            certificate_schemes=(
+                schemes
+                if certificate_schemes is None
+                else ext.parse_signature_algorithms(certificate_schemes)
+            ),
+            alpn=() if alpn is None else ext.parse_alpn(alpn),
+            server_name=None if server_name is None else ext.parse_server_name(server_name),
+            # RFC 8449 §4: a server does not hold a client to the largest value that TLS 1.3 has.
+            record_size_limit=None if limit is None else ext.parse_record_size_limit(limit),
+            post_handshake_auth=post_handshake_auth is not None,
+        )
+        for group in offer.shares:
+            # RFC 9846 §4.2.8: no shares for groups not listed in supported_groups.
+            if group not in offer.groups:
+                raise IllegalParameter(
+                    f"a key share for {name_of(NamedGroup, group)}, which is not among the supported groups"
+                )
+        return offer
+
+
+def select_version(hello: ClientHello, accepted: Collection[int] = (ProtocolVersion.TLS_1_3,)) -> int:
+    """The highest version in common (RFC 9846 §4.2.1); ProtocolVersionError says what was offered."""
+    data = hello.extension(ExtensionType.SUPPORTED_VERSIONS)
+    if data is None:
+        # RFC 9846 §E.2: without the extension the version is that of legacy_version, TLS 1.2 at most.
+        offered: tuple[int, ...] = (min(hello.legacy_version, ProtocolVersion.TLS_1_2),)
+    else:
+        # RFC 9846 §4.2.1: only the extension counts, and unknown versions MUST be ignored.
+        offered = ext.parse_supported_versions_client(data)
+    common = [version for version in offered if version in accepted]
+    if not common:
+        known = [version for version in offered if version in _VERSION_NAMES]
+        names = ", ".join(version_name(version) for version in known) or "no version known here"
+        raise ProtocolVersionError(
+            f"the client offers {names}; this server accepts "
+            + ", ".join(version_name(version) for version in sorted(accepted, reverse=True))
+        )
+    return max(common)
+
+
+def select_suite(offer: ClientOffer, config: ServerConfig) -> Suite:
+    """The first of the server's suites that the client offers (RFC 9846 §4.1.1)."""
+    for suite in config.cipher_suites:
+        if suite in offer.cipher_suites:
+            return SUITES[suite]
+    raise HandshakeFailure(
+        "no cipher suite in common: the client offers "
+        + ", ".join(name_of(CipherSuite, suite) for suite in offer.cipher_suites)
+    )
+
+
+def select_group(offer: ClientOffer, config: ServerConfig) -> NamedGroup:
+    """The group to use; one without a share means a HelloRetryRequest (RFC 9846 §4.1.1).
+
+    The server's order decides, with a share already there going before a round trip; but a post-quantum
+    hybrid that both support, and the server prefers, is worth the round trip.
+    """
+    common = [group for group in config.groups if group in offer.groups]
+    if not common:
+        raise HandshakeFailure(
+            "no key exchange group in common: the client supports "
+            + ", ".join(name_of(NamedGroup, group) for group in offer.groups)
+        )
+    hybrids = [group for group in common if group in HYBRIDS]
+    candidates = hybrids if common[0] in HYBRIDS else common
+    return next((group for group in candidates if group in offer.shares), candidates[0])
+
+
+def select_credentials(
+    credentials: Sequence[Credentials], offer: ClientOffer, schemes: Collection[int]
+) -> tuple[Credentials, SignatureScheme]:
+    """Credentials, and the scheme to sign with (RFC 9846 §4.4.2.3): what both can do.
+
+    Among several a certificate for the server name wins, then the server's order.
+    """
+    able = [
+        (each, scheme)
+        for each in credentials
+        if (scheme := common_scheme(each, offer.schemes, schemes)) is not None
+    ]
+    if not able:
+        raise HandshakeFailure(
+            "no signature scheme in common: the client verifies "
+            + ", ".join(name_of(SignatureScheme, scheme) for scheme in offer.schemes)
+        )
+    name = offer.server_name
+    if len(able) > 1 and name is not None:
+        name = name.lower()
+        for each in able:
+            if matches(name, each[0].names):
+                return each
+    return able[0]
+
+
+def common_scheme(
+    credentials: Credentials, peer: Collection[int], own: Collection[int]
+) -> SignatureScheme | None:
+    """The scheme to sign with, best by the key: one that the peer verifies and that is configured."""
+    for scheme in credentials.schemes:
+        if scheme in peer and scheme in own:
+            return scheme
+    return None
+
+
+def select_alpn(offer: ClientOffer, config: ServerConfig) -> str | None:
+    """The first of the server's protocols that the client offers (RFC 7301 §3.2)."""
+    if not offer.alpn or not config.alpn_protocols:
+        return None
+    for protocol in config.alpn_protocols:
+        if protocol.encode() in offer.alpn:
+            return protocol
+    # RFC 7301 §3.2: the server SHALL respond with a fatal "no_application_protocol" alert.
+    raise NoApplicationProtocol(
+        "no application protocol in common: the client offers "
+        + ", ".join(protocol.decode("utf-8", "backslashreplace") for protocol in offer.alpn)
+    )
+
+
+def version_name(version: int) -> str:
+    """A version as people write it: "TLS 1.2"."""
+    return _VERSION_NAMES.get(version) or name_of(ProtocolVersion, version)
+
+
+def _required(data: dict[int, bytes], extension: ExtensionType) -> bytes:
+    found = data.get(extension)
+    if found is None:
+        # RFC 9846 §9.2: a ClientHello without what TLS 1.3 requires of it: "missing_extension".
+        raise MissingExtension(f"the ClientHello has no {extension.name.lower()}")
+    return found

@@ -1,0 +1,184 @@
+"""Certificate, CertificateVerify and Finished, as both sides send and receive them (RFC 9846 §4.4).
+
+The three messages are computed alike wherever they occur: by the server, by the client, and by a client
+after the handshake. What differs is the transcript, the base key and the context string, and these are
+arguments. Receiving sub-generators add a message to the transcript once it is found right, so that the
+transcript is always the one the next message is computed over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Generator
+from functools import lru_cache
+
+from tlswrite.config import ClientConfig
+from tlswrite.crypto import signatures
+from tlswrite.crypto.credentials import Credentials
+from tlswrite.crypto.signatures import CERT_SCHEMES, PublicKey, certificate_verify_content
+from tlswrite.crypto.suites import Suite
+from tlswrite.crypto.trust import TrustAnchors
+from tlswrite.errors import IllegalParameter, MissingExtension
+from tlswrite.handshake.entropy import Entropy
+from tlswrite.handshake.offer import check_solicited
+from tlswrite.handshake.runner import HandshakeIO, Message, Wait
+from tlswrite.handshake.select import common_scheme
+from tlswrite.iana import ExtensionType, HandshakeType, SignatureScheme, name_of
+from tlswrite.messages import extensions as ext
+from tlswrite.messages.certificate import Certificate, CertificateEntry, CertificateRequest, CertificateVerify
+from tlswrite.messages.extensions import Place, check_allowed
+from tlswrite.messages.finish import Finished
+from tlswrite.tls13.schedule import finished_mac, verify_finished
+from tlswrite.transcript import Transcript
+
+__all__ = [
+    "WAIT_CERT",
+    "WAIT_CV",
+    "WAIT_FINISHED",
+    "certificate_request",
+    "client_credentials",
+    "parse_certificate",
+    "parse_certificate_request",
+    "receive_certificate_verify",
+    "receive_finished",
+    "send_certificate",
+    "send_finished",
+]
+
+# States that both sides have (RFC 9846 §A).
+WAIT_CERT = Wait("WAIT_CERT", HandshakeType.CERTIFICATE)
+WAIT_CV = Wait("WAIT_CV", HandshakeType.CERTIFICATE_VERIFY)
+WAIT_FINISHED = Wait("WAIT_FINISHED", HandshakeType.FINISHED)
+
+#: Names of authorities are sent up to this size, in bytes; a long list helps nobody choose.
+_MAX_AUTHORITIES = 4096
+
+
+# ---- CertificateRequest -----------------------------------------------------------------------------
+
+
+def certificate_request(
+    context: bytes, schemes: tuple[SignatureScheme, ...], anchors: TrustAnchors | None
+) -> bytes:
+    """A CertificateRequest (RFC 9846 §4.3.2); `context` is empty in the handshake itself."""
+    extensions = [
+        # RFC 9846 §4.3.2: signature_algorithms MUST be specified.
+        (ExtensionType.SIGNATURE_ALGORITHMS, ext.encode_signature_algorithms(schemes)),
+        (ExtensionType.SIGNATURE_ALGORITHMS_CERT, ext.encode_signature_algorithms(CERT_SCHEMES)),
+    ]
+    subjects = () if anchors is None else tuple(anchors.subjects)
+    if 0 < sum(map(len, subjects)) <= _MAX_AUTHORITIES:
+        extensions.append(
+            (ExtensionType.CERTIFICATE_AUTHORITIES, ext.encode_certificate_authorities(subjects))
+        )
+    return CertificateRequest(context, tuple(extensions)).encode()
+
+
+def parse_certificate_request(raw: bytes) -> tuple[bytes, tuple[int, ...]]:
+    """Context, and the schemes that the server verifies, of a CertificateRequest."""
+    request = CertificateRequest.parse(raw[4:])
+    check_allowed(request.extensions, Place.CR)
+    schemes = request.extension(ExtensionType.SIGNATURE_ALGORITHMS)
+    if schemes is None:
+        # RFC 9846 §4.3.2: MUST be specified; §6.2: what is mandatory and absent is "missing_extension".
+        raise MissingExtension("the CertificateRequest has no signature_algorithms")
+    return request.request_context, ext.parse_signature_algorithms(schemes)
+
+
+def client_credentials(
+    config: ClientConfig, schemes: Collection[int]
+) -> tuple[Credentials, SignatureScheme] | tuple[None, None]:
+    """What a client answers a CertificateRequest with: credentials and the scheme, or nothing.
+
+    There is one set of credentials to choose from, so certificate_authorities (RFC 9846 §4.2.4) guides
+    nothing: whether it is good enough is for the server to say.
+    """
+    credentials = config.credentials
+    if credentials is not None:
+        # RFC 9846 §4.4.3: the algorithm MUST be one of the request's signature_algorithms.
+        scheme = common_scheme(credentials, schemes, config.signature_schemes)
+        if scheme is not None:
+            return credentials, scheme
+    # RFC 9846 §4.4.2: without a suitable certificate the client MUST send an empty Certificate.
+    return None, None
+
+
+# ---- Certificate and CertificateVerify --------------------------------------------------------------
+
+
+def send_certificate(
+    io: HandshakeIO,
+    transcript: Transcript,
+    credentials: Credentials | None,
+    scheme: SignatureScheme | None,
+    context_string: bytes,
+    entropy: Entropy,
+    request_context: bytes = b"",
+) -> None:
+    """Send Certificate and CertificateVerify; without credentials an empty Certificate alone."""
+    certificate = certificate_message(() if credentials is None else credentials.chain, request_context)
+    transcript.add(certificate)
+    io.send(certificate)
+    if credentials is None or scheme is None:
+        return
+    content = certificate_verify_content(context_string, transcript.digest())
+    signature = entropy.sign(credentials.private_key, scheme, content)
+    verify = CertificateVerify(scheme, signature).encode()
+    transcript.add(verify)
+    io.send(verify)
+
+
+@lru_cache(maxsize=64)
+def certificate_message(chain: tuple[bytes, ...], request_context: bytes) -> bytes:
+    """An encoded Certificate; a server sends the same few over and over."""
+    return Certificate(request_context, tuple(CertificateEntry(der) for der in chain)).encode()
+
+
+def parse_certificate(raw: bytes, request_context: bytes, offered: Collection[int]) -> tuple[bytes, ...]:
+    """The chain of a Certificate that answers `request_context`.
+
+    `offered` are the extension types that its entries may answer.
+    """
+    certificate = Certificate.parse(raw[4:])
+    if certificate.request_context != request_context:
+        # RFC 9846 §4.4.2: the context of the request, empty for a server's certificate.
+        raise IllegalParameter("a Certificate whose certificate_request_context answers no request")
+    for entry in certificate.entries:
+        if entry.extensions:
+            # RFC 9846 §4.4.2: extensions MUST correspond to ones of the ClientHello or CertificateRequest.
+            check_allowed(entry.extensions, Place.CT)
+            check_solicited(entry.extensions, offered)
+    return tuple(entry.der for entry in certificate.entries)
+
+
+def receive_certificate_verify(
+    transcript: Transcript, public_key: PublicKey, accepted: Collection[int], context_string: bytes
+) -> Generator[Wait, Message, int]:
+    """WAIT_CV: the peer proves that the key of its certificate is its own; returns the scheme."""
+    _, raw = yield WAIT_CV
+    verify = CertificateVerify.parse(raw[4:])
+    if verify.scheme not in accepted:
+        # RFC 9846 §4.4.3: the algorithm MUST be one of our signature_algorithms.
+        raise IllegalParameter(
+            f"a CertificateVerify with {name_of(SignatureScheme, verify.scheme)}, which was not offered"
+        )
+    content = certificate_verify_content(context_string, transcript.digest())
+    signatures.verify(public_key, verify.scheme, verify.signature, content)
+    transcript.add(raw)
+    return verify.scheme
+
+
+# ---- Finished ---------------------------------------------------------------------------------------
+
+
+def send_finished(io: HandshakeIO, transcript: Transcript, suite: Suite, base_key: bytes) -> None:
+    """Send a Finished over the transcript so far."""
+    finished = Finished(finished_mac(suite, base_key, transcript.digest())).encode()
+    transcript.add(finished)
+    io.send(finished)
+
+
+def receive_finished(transcript: Transcript, suite: Suite, base_key: bytes) -> Generator[Wait, Message, None]:
+    """WAIT_FINISHED: the peer has seen the same messages and has the same keys."""
+    _, raw = yield WAIT_FINISHED
+    verify_finished(suite, base_key, transcript.digest(), Finished.parse(raw[4:]).verify_data)
+    transcript.add(raw)

@@ -1,0 +1,365 @@
+"""The client's handshake (RFC 9846 §2, §A.1).
+
+START -> WAIT_SH -> WAIT_EE -> WAIT_CERT_CR [-> WAIT_CERT] -> WAIT_CV -> WAIT_FINISHED -> CONNECTED
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Generator
+
+from tlswrite.config import ClientConfig
+from tlswrite.crypto import certificates, x509
+from tlswrite.crypto.signatures import CLIENT_CONTEXT, SERVER_CONTEXT
+from tlswrite.crypto.suites import SUITES, Suite
+from tlswrite.crypto.trust import TrustAnchors
+from tlswrite.errors import (
+    DecodeError,
+    IllegalParameter,
+    MissingExtension,
+    ProtocolVersionError,
+    UnexpectedMessage,
+)
+from tlswrite.handshake.entropy import SYSTEM, Entropy
+from tlswrite.handshake.negotiated import Negotiated
+from tlswrite.handshake.offer import Offer, check_solicited, make_offer
+from tlswrite.handshake.runner import HandshakeGenerator, HandshakeIO, Message, Wait
+from tlswrite.handshake.select import version_name
+from tlswrite.iana import (
+    CipherSuite,
+    ExtensionType,
+    HandshakeType,
+    NamedGroup,
+    ProtocolVersion,
+    SignatureScheme,
+    name_of,
+)
+from tlswrite.messages import extensions as ext
+from tlswrite.messages.extensions import Place, check_allowed
+from tlswrite.messages.finish import EncryptedExtensions
+from tlswrite.messages.hello import DOWNGRADE_TLS11, DOWNGRADE_TLS12, ServerHello
+from tlswrite.record.protection import NullSealer, TLS13Sealer
+from tlswrite.tls13.authentication import (
+    WAIT_CERT,
+    client_credentials,
+    parse_certificate,
+    parse_certificate_request,
+    receive_certificate_verify,
+    receive_finished,
+    send_certificate,
+    send_finished,
+)
+from tlswrite.tls13.post_handshake import PostHandshake
+from tlswrite.tls13.protection import (
+    NO_LIMIT,
+    log_application_secrets,
+    log_handshake_secrets,
+    new_opener,
+    new_sealer,
+)
+from tlswrite.tls13.schedule import KeySchedule
+from tlswrite.transcript import Transcript
+
+__all__ = ["client_handshake"]
+
+# States of RFC 9846 §A.1; those that both sides have are in `authentication`.
+WAIT_SH = Wait("WAIT_SH", HandshakeType.SERVER_HELLO)
+WAIT_EE = Wait("WAIT_EE", HandshakeType.ENCRYPTED_EXTENSIONS)
+WAIT_CERT_CR = Wait("WAIT_CERT_CR", HandshakeType.CERTIFICATE_REQUEST, HandshakeType.CERTIFICATE)
+
+#: The record version of an initial ClientHello (RFC 9846 §5.1).
+_INITIAL_RECORD_VERSION = ProtocolVersion.TLS_1_0
+
+
+def client_handshake(
+    io: HandshakeIO, config: ClientConfig, server_hostname: str | None, entropy: Entropy = SYSTEM
+) -> HandshakeGenerator:
+    """The handshake of one connection to `server_hostname`, a name or an address."""
+    return ClientHandshake(io, config, server_hostname, entropy).run()
+
+
+class ClientHandshake:
+    """What the steps of one handshake share. It lives as long as its generator."""
+
+    __slots__ = (
+        "alpn",
+        "config",
+        "entropy",
+        "group",
+        "io",
+        "local_scheme",
+        "max_receive",
+        "max_send",
+        "offer",
+        "peer_chain",
+        "peer_scheme",
+        "request",
+        "schedule",
+        "sealer",
+        "server_hostname",
+        "suite",
+        "transcript",
+    )
+
+    offer: Offer
+    suite: Suite
+    group: NamedGroup
+    schedule: KeySchedule
+    sealer: TLS13Sealer
+
+    def __init__(
+        self, io: HandshakeIO, config: ClientConfig, server_hostname: str | None, entropy: Entropy
+    ) -> None:
+        self.io = io
+        self.config = config
+        self.server_hostname = server_hostname
+        self.entropy = entropy
+        self.transcript = Transcript()
+        self.alpn: str | None = None
+        self.max_send = self.max_receive = NO_LIMIT
+        #: Context and schemes of the server's CertificateRequest.
+        self.request: tuple[bytes, tuple[int, ...]] | None = None
+        self.peer_chain: tuple[bytes, ...] = ()
+        self.peer_scheme = 0
+        self.local_scheme: SignatureScheme | None = None
+
+    def run(self) -> HandshakeGenerator:
+        """All steps, in the order of RFC 9846 §2."""
+        self.send_client_hello()
+        yield from self.receive_server_hello()
+        yield from self.receive_encrypted_extensions()
+        yield from self.receive_server_identity()
+        yield from receive_finished(self.transcript, self.suite, self.schedule.server_handshake)
+        self.finish()
+
+    # ---- hellos -------------------------------------------------------------------------------------
+
+    def send_client_hello(self) -> None:
+        io = self.io
+        self.offer = make_offer(self.config, self.server_hostname, self.entropy)
+        self.transcript.add(self.offer.message)
+        # RFC 9846 §5.1: the record of an initial ClientHello SHOULD have version 0x0301, all others 0x0303.
+        io.set_write_protection(NullSealer(_INITIAL_RECORD_VERSION))
+        io.send(self.offer.message)
+        io.set_write_protection(NullSealer())
+        io.allow_compatibility_ccs(True)
+
+    def receive_server_hello(self) -> Generator[Wait, Message, None]:
+        """WAIT_SH, twice where the first answer is a HelloRetryRequest; leaves with handshake keys."""
+        io = self.io
+        _, raw = yield WAIT_SH
+        hello = ServerHello.parse(raw[4:])
+        retried = hello.is_hello_retry_request
+        if retried:
+            self.follow_retry_request(hello, raw)
+            _, raw = yield WAIT_SH
+            hello = ServerHello.parse(raw[4:])
+            if hello.is_hello_retry_request:
+                # RFC 9846 §4.1.4: a second HelloRetryRequest: "unexpected_message".
+                raise UnexpectedMessage("a second HelloRetryRequest")
+        suite = self.check_server_hello(hello, Place.SH)
+        if retried and suite is not self.suite:
+            # RFC 9846 §4.1.4: the suite of the HelloRetryRequest: "illegal_parameter".
+            raise IllegalParameter("the ServerHello has another cipher suite than the HelloRetryRequest")
+        shared_secret = self.finish_key_exchange(hello)
+        if not retried:
+            self.suite = suite
+            self.transcript.start(suite.hash_name)
+        self.transcript.add(raw)
+        schedule = self.schedule = KeySchedule(suite)
+        schedule.enter_handshake(shared_secret, self.transcript.digest())
+        log_handshake_secrets(self.config.keylog, self.offer.hello.random, schedule)
+        io.set_read_protection(new_opener(suite, schedule.server_handshake))
+        if self.config.middlebox_compatibility and not retried:
+            # RFC 9846 §E.4: immediately before the second flight, whose keys are set now: alerts for
+            # what follows are protected (§A.1).
+            io.send_change_cipher_spec()
+        self.sealer = new_sealer(suite, schedule.client_handshake, self.config)
+        io.set_write_protection(self.sealer)
+
+    def follow_retry_request(self, request: ServerHello, raw: bytes) -> None:
+        """Send the second ClientHello (RFC 9846 §4.1.4)."""
+        io = self.io
+        self.suite = self.check_server_hello(request, Place.HRR)
+        key_share = request.extension(ExtensionType.KEY_SHARE)
+        cookie = request.extension(ExtensionType.COOKIE)
+        self.offer = self.offer.retry(
+            None if key_share is None else ext.parse_key_share_hello_retry(key_share),
+            None if cookie is None else ext.parse_cookie(cookie),
+            self.entropy,
+        )
+        self.transcript.start(self.suite.hash_name)
+        self.transcript.retry()
+        self.transcript.add(raw)
+        self.transcript.add(self.offer.message)
+        if self.config.middlebox_compatibility:
+            # RFC 9846 §E.4: immediately before the second flight, here the second ClientHello.
+            io.send_change_cipher_spec()
+        io.send(self.offer.message)
+
+    def check_server_hello(self, hello: ServerHello, place: Place) -> Suite:
+        """What a ServerHello and a HelloRetryRequest have in common (RFC 9846 §4.1.3, §4.1.4)."""
+        offer = self.offer.hello
+        # RFC 9846 §4.2.1: supported_versions first, before the rest is processed.
+        version = hello.extension(ExtensionType.SUPPORTED_VERSIONS)
+        if version is None:
+            raise _no_supported_versions(hello)
+        if ext.parse_supported_versions_server(version) != ProtocolVersion.TLS_1_3:
+            # RFC 9846 §4.2.1: a version not offered, or prior to TLS 1.3: "illegal_parameter".
+            raise IllegalParameter("the server's supported_versions has a version that was not offered")
+        if hello.legacy_version != ProtocolVersion.TLS_1_2:
+            # RFC 9846 §4.1.3: a TLS 1.3 ServerHello with another legacy_version: "protocol_version".
+            raise ProtocolVersionError(f"the server's hello has legacy_version 0x{hello.legacy_version:04x}")
+        if hello.session_id != offer.session_id:
+            # RFC 9846 §4.1.3: a legacy_session_id_echo that does not match: "illegal_parameter".
+            raise IllegalParameter("the server's hello does not echo the session id")
+        suite = SUITES.get(hello.cipher_suite)
+        if suite is None or hello.cipher_suite not in self.config.cipher_suites:
+            # RFC 9846 §4.1.3: a suite that was not offered: "illegal_parameter".
+            raise IllegalParameter(
+                f"the server chose {name_of(CipherSuite, hello.cipher_suite)}, which was not offered"
+            )
+        if hello.compression_method != 0:
+            # RFC 9846 §4.1.3: any other value: "illegal_parameter".
+            raise IllegalParameter(f"the server chose the compression method {hello.compression_method}")
+        check_allowed(hello.extensions, place)
+        # RFC 9846 §4.2: the cookie of a HelloRetryRequest is the one extension that comes unasked.
+        unasked = {ExtensionType.COOKIE} if place is Place.HRR else set()
+        check_solicited(hello.extensions, self.offer.extension_types | unasked)
+        return suite
+
+    def finish_key_exchange(self, hello: ServerHello) -> bytes:
+        """The shared secret with the server's share."""
+        key_share = hello.extension(ExtensionType.KEY_SHARE)
+        if key_share is None:
+            # RFC 9846 §9.2: key_share is REQUIRED for (EC)DHE; without a PSK there is nothing else.
+            raise MissingExtension("the ServerHello has no key_share")
+        group, public = ext.parse_key_share_server(key_share)
+        share = self.offer.shares.get(group)
+        if share is None:
+            # RFC 9846 §4.2.8: the group of one of our shares; after a HelloRetryRequest for a group there is
+            # only that one.
+            name = name_of(NamedGroup, group)
+            raise IllegalParameter(f"the server's key share is for {name}, of which none was sent")
+        self.group = share.group
+        return share.finish(public)
+
+    # ---- the server's parameters and identity -----------------------------------------------------------
+
+    def receive_encrypted_extensions(self) -> Generator[Wait, Message, None]:
+        """WAIT_EE."""
+        _, raw = yield WAIT_EE
+        message = EncryptedExtensions.parse(raw[4:])
+        # RFC 9846 §4.3.1: forbidden extensions: "illegal_parameter".
+        check_allowed(message.extensions, Place.EE)
+        check_solicited(message.extensions, self.offer.extension_types)
+        for code, data in message.extensions:
+            if code == ExtensionType.APPLICATION_LAYER_PROTOCOL_NEGOTIATION:
+                self.alpn = self.chosen_protocol(ext.parse_alpn_server(data))
+            elif code == ExtensionType.RECORD_SIZE_LIMIT:
+                self.take_record_size_limit(ext.parse_record_size_limit(data))
+            elif code == ExtensionType.SERVER_NAME:
+                # RFC 6066 §3: extension_data of the server's answer SHALL be empty.
+                if data:
+                    raise DecodeError("server_name of the server is not empty")
+            elif code == ExtensionType.SUPPORTED_GROUPS:
+                # RFC 9846 §4.2.7: not to be acted upon in this handshake; it must still be well-formed.
+                ext.parse_supported_groups(data)
+        self.transcript.add(raw)
+
+    def chosen_protocol(self, protocol: bytes) -> str:
+        for offered in self.config.alpn_protocols:
+            if offered.encode() == protocol:
+                return offered
+        # RFC 7301 §3.2: a protocol that the client did not offer; RFC 9846 §6.2 has "illegal_parameter".
+        raise IllegalParameter(f"the server chose the protocol {protocol!r}, which was not offered")
+
+    def take_record_size_limit(self, limit: int) -> None:
+        if limit > NO_LIMIT:
+            # RFC 8449 §4: a client may refuse a value that the protocol does not have.
+            raise IllegalParameter(f"record_size_limit of the server is {limit}, more than {NO_LIMIT}")
+        # RFC 8449 §4: both have sent the extension, so both limits hold for all protected records.
+        self.max_send = limit
+        self.max_receive = self.config.record_size_limit or NO_LIMIT
+        self.sealer.max_content = limit - 1
+
+    def receive_server_identity(self) -> Generator[Wait, Message, None]:
+        """WAIT_CERT_CR, WAIT_CERT after a CertificateRequest, WAIT_CV."""
+        config = self.config
+        message_type, raw = yield WAIT_CERT_CR
+        if message_type == HandshakeType.CERTIFICATE_REQUEST:
+            self.request = parse_certificate_request(raw)
+            if self.request[0]:
+                # RFC 9846 §4.3.2: zero length unless used after the handshake.
+                raise IllegalParameter("a CertificateRequest with a context in the handshake")
+            self.transcript.add(raw)
+            _, raw = yield WAIT_CERT
+        chain = parse_certificate(raw, b"", self.offer.extension_types)
+        if not chain:
+            # RFC 9846 §4.4.2.4: an empty Certificate of a server: "decode_error".
+            raise DecodeError("the server sent no certificate")
+        public_key = certificates.public_key(chain[0])
+        if config.verify_mode != ssl.CERT_NONE:
+            anchors = config.trust_anchors or TrustAnchors.system()
+            x509.verify_server(chain, anchors, self.server_hostname if config.check_hostname else None)
+        self.transcript.add(raw)
+        self.peer_chain = chain
+        self.peer_scheme = yield from receive_certificate_verify(
+            self.transcript, public_key, config.signature_schemes, SERVER_CONTEXT
+        )
+
+    # ---- the second flight ------------------------------------------------------------------------------
+
+    def finish(self) -> None:
+        """Send [Certificate, CertificateVerify,] Finished; go over to application keys."""
+        io, config, suite, schedule = self.io, self.config, self.suite, self.schedule
+        transcript = self.transcript
+        schedule.enter_application(transcript.digest())
+        log_application_secrets(config.keylog, self.offer.hello.random, schedule)
+        io.set_read_protection(new_opener(suite, schedule.server_application, self.max_receive))
+        credentials = None
+        if self.request is not None:
+            credentials, self.local_scheme = client_credentials(config, self.request[1])
+            send_certificate(io, transcript, credentials, self.local_scheme, CLIENT_CONTEXT, self.entropy)
+        send_finished(io, transcript, suite, schedule.client_handshake)
+        io.set_write_protection(new_sealer(suite, schedule.client_application, config, self.max_send))
+        facts = Negotiated(
+            version=ProtocolVersion.TLS_1_3,
+            suite=suite,
+            group=self.group,
+            alpn=self.alpn,
+            server_name=self.offer.server_name,
+            peer_chain=self.peer_chain,
+            local_certificate=None if credentials is None else credentials.chain[0],
+            signature_scheme=self.peer_scheme,
+            local_signature_scheme=self.local_scheme,
+        )
+        after = PostHandshake(
+            config,
+            facts,
+            send_secret=schedule.client_application,
+            receive_secret=schedule.server_application,
+            exporter_secret=schedule.exporter,
+            max_send=self.max_send,
+            max_receive=self.max_receive,
+            transcript=transcript if config.post_handshake_auth else None,
+            entropy=self.entropy,
+        )
+        io.complete(facts, after)
+
+
+def _no_supported_versions(hello: ServerHello) -> IllegalParameter | MissingExtension | ProtocolVersionError:
+    """The error of a server's hello without supported_versions: it speaks an older version."""
+    if hello.is_hello_retry_request:
+        # RFC 9846 §4.1.4: the server's extensions MUST contain supported_versions.
+        return MissingExtension("the HelloRetryRequest has no supported_versions")
+    if hello.random[-8:] in (DOWNGRADE_TLS12, DOWNGRADE_TLS11):
+        # RFC 9846 §4.1.3: the server could do TLS 1.3, so somebody meddled: "illegal_parameter".
+        return IllegalParameter(
+            "the server supports TLS 1.3 but was made to choose an older version: "
+            "a downgrade attack, or a meddling middlebox"
+        )
+    # RFC 9846 §E.1: a version that the client does not support: "protocol_version".
+    return ProtocolVersionError(
+        f"the server chose {version_name(hello.legacy_version)}; this client accepts TLS 1.3 only"
+    )

@@ -1,0 +1,370 @@
+"""The server's handshake (RFC 9846 §2, §A.2).
+
+START [-> START] -> (RECVD_CH -> NEGOTIATED -> WAIT_FLIGHT2) [-> WAIT_CERT [-> WAIT_CV]] -> WAIT_FINISHED
+-> CONNECTED. The states in parentheses are passed through: nothing is waited for in them.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Generator
+
+from tlswrite.config import ServerConfig
+from tlswrite.crypto import certificates, x509
+from tlswrite.crypto.credentials import Credentials
+from tlswrite.crypto.kdf import compare, hmac_digest
+from tlswrite.crypto.signatures import CLIENT_CONTEXT, SERVER_CONTEXT
+from tlswrite.crypto.suites import Suite
+from tlswrite.errors import CertificateRequired, IllegalParameter, MissingExtension, ProtocolVersionError
+from tlswrite.handshake.entropy import SYSTEM, Entropy
+from tlswrite.handshake.negotiated import Negotiated
+from tlswrite.handshake.runner import HandshakeGenerator, HandshakeIO, Message, Wait
+from tlswrite.handshake.select import (
+    ClientOffer,
+    select_alpn,
+    select_credentials,
+    select_group,
+    select_suite,
+    select_version,
+)
+from tlswrite.iana import ExtensionType, HandshakeType, NamedGroup, ProtocolVersion, SignatureScheme
+from tlswrite.messages import extensions as ext
+from tlswrite.messages.extensions import Place, check_allowed
+from tlswrite.messages.finish import EncryptedExtensions
+from tlswrite.messages.hello import HELLO_RETRY_REQUEST_RANDOM, ClientHello, ServerHello
+from tlswrite.tls13.authentication import (
+    WAIT_CERT,
+    certificate_request,
+    parse_certificate,
+    receive_certificate_verify,
+    receive_finished,
+    send_certificate,
+    send_finished,
+)
+from tlswrite.tls13.post_handshake import PostHandshake
+from tlswrite.tls13.protection import (
+    NO_LIMIT,
+    log_application_secrets,
+    log_handshake_secrets,
+    new_opener,
+    new_sealer,
+)
+from tlswrite.tls13.schedule import KeySchedule
+from tlswrite.transcript import Transcript
+
+__all__ = ["server_handshake"]
+
+#: Waits for a ClientHello, the first or the one after a HelloRetryRequest (RFC 9846 §A.2).
+START = Wait("START", HandshakeType.CLIENT_HELLO)
+
+#: What a second ClientHello may change, besides the answers to the HelloRetryRequest (RFC 9846 §4.1.2).
+_MAY_CHANGE = frozenset({ExtensionType.EARLY_DATA, ExtensionType.PRE_SHARED_KEY, ExtensionType.PADDING})
+
+
+def server_handshake(io: HandshakeIO, config: ServerConfig, entropy: Entropy = SYSTEM) -> HandshakeGenerator:
+    """The handshake of one accepted connection."""
+    return ServerHandshake(io, config, entropy).run()
+
+
+class ServerHandshake:
+    """What the steps of one handshake share. It lives as long as its generator."""
+
+    __slots__ = (
+        "alpn",
+        "ccs_sent",
+        "client_random",
+        "config",
+        "credentials",
+        "entropy",
+        "group",
+        "io",
+        "max_receive",
+        "max_send",
+        "offer",
+        "peer_chain",
+        "peer_scheme",
+        "schedule",
+        "scheme",
+        "suite",
+        "transcript",
+    )
+
+    offer: ClientOffer
+    client_random: bytes
+    suite: Suite
+    group: NamedGroup
+    credentials: Credentials
+    scheme: SignatureScheme
+    schedule: KeySchedule
+
+    def __init__(self, io: HandshakeIO, config: ServerConfig, entropy: Entropy) -> None:
+        self.io = io
+        self.config = config
+        self.entropy = entropy
+        self.transcript = Transcript()
+        self.alpn: str | None = None
+        self.max_send = self.max_receive = NO_LIMIT
+        self.peer_chain: tuple[bytes, ...] = ()
+        self.peer_scheme: int | None = None
+        self.ccs_sent = False
+
+    def run(self) -> HandshakeGenerator:
+        """All steps, in the order of RFC 9846 §2."""
+        hello = yield from self.receive_client_hello()
+        self.send_server_hello(hello)
+        self.send_parameters()
+        if self.config.verify_mode != ssl.CERT_NONE:
+            yield from self.receive_client_identity()
+        yield from receive_finished(self.transcript, self.suite, self.schedule.client_handshake)
+        self.finish()
+
+    # ---- hellos -------------------------------------------------------------------------------------
+
+    def receive_client_hello(self) -> Generator[Wait, Message, ClientHello]:
+        """START, twice where a HelloRetryRequest is needed; leaves with everything selected."""
+        io = self.io
+        _, raw = yield START
+        hello = ClientHello.parse(raw[4:])
+        io.allow_compatibility_ccs(True)
+        self.offer = check_client_hello(hello)
+        self.client_random = hello.random
+        self.select()
+        self.transcript.add(raw)
+        self.transcript.start(self.suite.hash_name)
+        missing = self.group not in self.offer.shares
+        if missing or self.config.hello_retry_cookie:
+            cookie = self.make_cookie() if self.config.hello_retry_cookie else None
+            self.send_retry_request(hello, self.group if missing else None, cookie)
+            _, raw = yield START
+            retried = ClientHello.parse(raw[4:])
+            check_retried(hello, retried, self.group if missing else None, cookie)
+            self.offer = check_client_hello(retried)
+            self.transcript.add(raw)
+            return retried
+        return hello
+
+    def select(self) -> None:
+        """RECVD_CH: choose everything, once: the second ClientHello differs in nothing that counts."""
+        offer = self.offer
+        preferred: tuple[Credentials, ...] = self.config.credentials
+        if self.config.sni_callback is not None:
+            chosen = self.config.sni_callback(offer.server_name)
+            if isinstance(chosen, ServerConfig):
+                self.config = chosen
+                preferred = chosen.credentials
+            elif chosen is not None:
+                preferred = (chosen,)
+        config = self.config
+        self.suite = select_suite(offer, config)
+        self.group = select_group(offer, config)
+        self.credentials, self.scheme = select_credentials(preferred, offer, config.signature_schemes)
+        self.alpn = select_alpn(offer, config)
+
+    def make_cookie(self) -> bytes:
+        """A cookie that is good for this ClientHello on this connection alone."""
+        # RFC 9846 §4.2.2: integrity-protected, over the hash of the ClientHello. The key is this
+        # handshake's own: state is kept anyway.
+        return hmac_digest(self.suite.hash_name, self.entropy.random(32), self.transcript.digest())
+
+    def send_retry_request(self, hello: ClientHello, group: NamedGroup | None, cookie: bytes | None) -> None:
+        """A HelloRetryRequest for a share of `group`, the return of `cookie`, or both (RFC 9846 §4.1.4)."""
+        extensions = [
+            (ExtensionType.SUPPORTED_VERSIONS, ext.encode_supported_versions_server(ProtocolVersion.TLS_1_3))
+        ]
+        if group is not None:
+            extensions.append((ExtensionType.KEY_SHARE, ext.encode_key_share_hello_retry(group)))
+        if cookie is not None:
+            extensions.append((ExtensionType.COOKIE, ext.encode_cookie(cookie)))
+        request = ServerHello(
+            random=HELLO_RETRY_REQUEST_RANDOM,
+            session_id=hello.session_id,
+            cipher_suite=self.suite.id,
+            extensions=tuple(extensions),
+        ).encode()
+        self.transcript.retry()
+        self.transcript.add(request)
+        self.io.send(request)
+        self.send_compatibility_ccs(hello)
+
+    def send_server_hello(self, hello: ClientHello) -> None:
+        """NEGOTIATED: ServerHello, then handshake keys."""
+        io, suite = self.io, self.suite
+        public, shared_secret = self.entropy.respond(self.group, self.offer.shares[self.group])
+        server_hello = ServerHello(
+            # RFC 9846 §4.1.3: independent of the client's; TLS 1.3 leaves the last 8 bytes random.
+            random=self.entropy.random(32),
+            session_id=hello.session_id,
+            cipher_suite=suite.id,
+            extensions=(
+                (ExtensionType.KEY_SHARE, ext.encode_key_share_server(self.group, public)),
+                (
+                    ExtensionType.SUPPORTED_VERSIONS,
+                    ext.encode_supported_versions_server(ProtocolVersion.TLS_1_3),
+                ),
+            ),
+        ).encode()
+        self.transcript.add(server_hello)
+        io.send(server_hello)
+        self.send_compatibility_ccs(hello)
+        schedule = self.schedule = KeySchedule(suite)
+        schedule.enter_handshake(shared_secret, self.transcript.digest())
+        log_handshake_secrets(self.config.keylog, self.client_random, schedule)
+        if self.offer.record_size_limit is not None:
+            # RFC 8449 §4: both send the extension, so both limits hold for all protected records.
+            self.max_send = min(self.offer.record_size_limit, NO_LIMIT)
+            self.max_receive = self.config.record_size_limit or NO_LIMIT
+        io.set_read_protection(new_opener(suite, schedule.client_handshake, self.max_receive))
+        # RFC 9846 §A.1: a client that could not make its keys sends its alert in the clear.
+        io.allow_plaintext_alert(True)
+        io.set_write_protection(new_sealer(suite, schedule.server_handshake, self.config, self.max_send))
+
+    def send_compatibility_ccs(self, hello: ClientHello) -> None:
+        """The dummy record right after the first handshake message, once, for a client that asks for it."""
+        # RFC 9846 §E.4: a client with a non-empty session id does, and obliges the server.
+        if hello.session_id and not self.ccs_sent:
+            self.ccs_sent = True
+            self.io.send_change_cipher_spec()
+
+    # ---- parameters, identity, Finished -----------------------------------------------------------------
+
+    def send_parameters(self) -> None:
+        """EncryptedExtensions to Finished, then application keys for sending."""
+        io, config, suite, schedule = self.io, self.config, self.suite, self.schedule
+        transcript = self.transcript
+        encrypted_extensions = EncryptedExtensions(tuple(self.extensions())).encode()
+        transcript.add(encrypted_extensions)
+        io.send(encrypted_extensions)
+        if config.verify_mode != ssl.CERT_NONE:
+            # RFC 9846 §4.3.2: the context is empty in the handshake.
+            request = certificate_request(b"", config.signature_schemes, config.trust_anchors)
+            transcript.add(request)
+            io.send(request)
+        send_certificate(io, transcript, self.credentials, self.scheme, SERVER_CONTEXT, self.entropy)
+        send_finished(io, transcript, suite, schedule.server_handshake)
+        schedule.enter_application(transcript.digest())
+        log_application_secrets(config.keylog, self.client_random, schedule)
+        # RFC 9846 §4.4.4: what follows the Finished, alerts about the client's flight included, is under the
+        # application key.
+        io.set_write_protection(new_sealer(suite, schedule.server_application, config, self.max_send))
+
+    def extensions(self) -> Generator[tuple[int, bytes], None, None]:
+        """EncryptedExtensions: answers to what the client asked for, and nothing else (RFC 9846 §4.2)."""
+        offer, config = self.offer, self.config
+        if offer.server_name is not None:
+            # RFC 6066 §3: the name was used, which an empty extension says.
+            yield ExtensionType.SERVER_NAME, b""
+        if self.alpn is not None:
+            yield (
+                ExtensionType.APPLICATION_LAYER_PROTOCOL_NEGOTIATION,
+                ext.encode_alpn_server(self.alpn.encode()),
+            )
+        if offer.record_size_limit is not None:
+            yield ExtensionType.RECORD_SIZE_LIMIT, ext.encode_record_size_limit(self.max_receive)
+        if config.groups[0] not in offer.shares:
+            # RFC 9846 §4.2.7: there is a group that the server prefers to those of the shares.
+            yield ExtensionType.SUPPORTED_GROUPS, ext.encode_supported_groups(config.groups)
+
+    def receive_client_identity(self) -> Generator[Wait, Message, None]:
+        """WAIT_CERT, and WAIT_CV where the client has a certificate."""
+        config = self.config
+        _, raw = yield WAIT_CERT
+        chain = parse_certificate(raw, b"", ())
+        if chain:
+            public_key = certificates.public_key(chain[0])
+            assert config.trust_anchors is not None, "ServerConfig sees to it"
+            x509.verify_client(chain, config.trust_anchors)
+        elif config.verify_mode == ssl.CERT_REQUIRED:
+            # RFC 9846 §4.4.2.4: at the server's discretion: "certificate_required".
+            raise CertificateRequired("a client certificate is required and the client sent none")
+        self.transcript.add(raw)
+        if chain:
+            self.peer_chain = chain
+            self.peer_scheme = yield from receive_certificate_verify(
+                self.transcript, public_key, config.signature_schemes, CLIENT_CONTEXT
+            )
+
+    def finish(self) -> None:
+        """CONNECTED: application keys for receiving too."""
+        suite, schedule = self.suite, self.schedule
+        self.io.set_read_protection(new_opener(suite, schedule.client_application, self.max_receive))
+        facts = Negotiated(
+            version=ProtocolVersion.TLS_1_3,
+            suite=suite,
+            group=self.group,
+            alpn=self.alpn,
+            server_name=self.offer.server_name,
+            peer_chain=self.peer_chain,
+            local_certificate=self.credentials.chain[0],
+            signature_scheme=self.peer_scheme,
+            local_signature_scheme=self.scheme,
+        )
+        may_ask = self.offer.post_handshake_auth and self.config.trust_anchors is not None
+        after = PostHandshake(
+            self.config,
+            facts,
+            send_secret=schedule.server_application,
+            receive_secret=schedule.client_application,
+            exporter_secret=schedule.exporter,
+            max_send=self.max_send,
+            max_receive=self.max_receive,
+            transcript=self.transcript if may_ask else None,
+            entropy=self.entropy,
+        )
+        self.io.complete(facts, after)
+
+
+# ---- checks of a ClientHello ------------------------------------------------------------------------
+
+
+def check_client_hello(hello: ClientHello) -> ClientOffer:
+    """A ClientHello that is legal in TLS 1.3, as an offer (RFC 9846 §4.1.2, §9.2)."""
+    select_version(hello)
+    if hello.legacy_version != ProtocolVersion.TLS_1_2:
+        # RFC 9846 §4.1.2: another legacy_version: "protocol_version".
+        raise ProtocolVersionError(f"legacy_version of the ClientHello is 0x{hello.legacy_version:04x}")
+    if hello.compression_methods != b"\0":
+        # RFC 9846 §4.1.2: exactly one byte, set to zero, or "illegal_parameter".
+        raise IllegalParameter("a TLS 1.3 ClientHello that offers compression")
+    check_allowed(hello.extensions, Place.CH)
+    return ClientOffer.read(hello)
+
+
+def check_retried(
+    first: ClientHello, second: ClientHello, group: NamedGroup | None, cookie: bytes | None
+) -> None:
+    """The second ClientHello is the first with what the HelloRetryRequest asked for (RFC 9846 §4.1.2)."""
+    before, after = dict(first.extensions), dict(second.extensions)
+    if cookie is not None:
+        # RFC 9846 §4.2.2: the client MUST copy the cookie.
+        returned = after.pop(ExtensionType.COOKIE, None)
+        if returned is None:
+            raise MissingExtension("the second ClientHello has no cookie")
+        if not compare(ext.parse_cookie(returned), cookie):
+            raise IllegalParameter("the cookie of the second ClientHello is not the one that was sent")
+        before.pop(ExtensionType.COOKIE, None)
+    if group is not None:
+        # RFC 9846 §4.2.8: one share, of the group that was asked for.
+        shares = ext.parse_key_share_client(after.pop(ExtensionType.KEY_SHARE, b"\0\0"))
+        if [share[0] for share in shares] != [group]:
+            raise IllegalParameter(f"the second ClientHello has not one key share, for {group.name}")
+        del before[ExtensionType.KEY_SHARE]
+    if ExtensionType.EARLY_DATA in after:
+        # RFC 9846 §4.1.2: early data is not permitted after a HelloRetryRequest.
+        raise IllegalParameter("the second ClientHello offers early data")
+    for code in _MAY_CHANGE:
+        before.pop(code, None)
+        after.pop(code, None)
+    # RFC 9846 §4.1.2: everything else MUST be the same; the order of extensions means nothing.
+    if before != after or _plain(first) != _plain(second):
+        raise IllegalParameter("the second ClientHello differs from the first in what must not change")
+
+
+def _plain(hello: ClientHello) -> tuple[object, ...]:
+    """Everything but the extensions."""
+    return (
+        hello.legacy_version,
+        hello.random,
+        hello.session_id,
+        hello.cipher_suites,
+        hello.compression_methods,
+    )
