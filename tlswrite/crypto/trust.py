@@ -1,0 +1,223 @@
+"""Trust anchors, the profile under which chains to them are verified, and the chains that were."""
+
+from __future__ import annotations
+
+import os
+import re
+import ssl
+import threading
+import warnings
+from collections.abc import Iterable
+from datetime import datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Final
+
+from cryptography import x509
+from cryptography.utils import CryptographyDeprecationWarning
+from cryptography.x509 import verification
+from cryptography.x509.oid import ExtendedKeyUsageOID
+
+from tlswrite.errors import ConfigurationError
+
+__all__ = ["TrustAnchors", "VerifiedChain"]
+
+#: A chain that verified: end-entity certificate first, a trust anchor last.
+VerifiedChain = tuple[x509.Certificate, ...]
+
+
+class TrustAnchors:
+    """Certificates trusted a priori; immutable, made once and shared by any number of configurations."""
+
+    __slots__ = ("__weakref__", "_client", "_lock", "_named", "_nameless", "_verified", "certificates")
+
+    def __init__(self, certificates: Iterable[x509.Certificate]) -> None:
+        self.certificates: Final = tuple(dict.fromkeys(certificates))
+        self._lock = threading.Lock()
+        self._verified: dict[object, tuple[datetime, datetime, VerifiedChain]] = {}
+        if self.certificates:
+            builder = verification.PolicyBuilder().store(verification.Store(list(self.certificates)))
+            self._named = builder.extension_policies(ca_policy=_CA, ee_policy=_NAMED_SERVER)
+            self._nameless = builder.extension_policies(ca_policy=_SERVER_CA, ee_policy=_NAMELESS_SERVER)
+            self._client = builder.extension_policies(ca_policy=_CA, ee_policy=_CLIENT)
+
+    @classmethod
+    def from_pem(cls, pem: bytes | str) -> TrustAnchors:
+        """The certificates in PEM text; ConfigurationError where there is none, or one is unreadable."""
+        return cls(_load_pem(pem.encode() if isinstance(pem, str) else pem, "the PEM text"))
+
+    @classmethod
+    def from_file(cls, path: str | os.PathLike[str]) -> TrustAnchors:
+        """The certificates in a PEM file; ConfigurationError as from_pem, OSError as `open`."""
+        return cls(_load_pem(Path(path).read_bytes(), str(path)))
+
+    @classmethod
+    def from_directory(cls, path: str | os.PathLike[str]) -> TrustAnchors:
+        """The certificates of a directory that `openssl rehash` made; what cannot be read is skipped."""
+        return cls(_load_directory(Path(path)))
+
+    @classmethod
+    def system(cls) -> TrustAnchors:
+        """The system's, from where `ssl` takes them: SSL_CERT_FILE and SSL_CERT_DIR, or OpenSSL's paths.
+
+        Read at the first call, then shared; none at all is not an error before a chain is verified.
+        """
+        paths = ssl.get_default_verify_paths()
+        return _system(paths.cafile, paths.capath)
+
+    @property
+    def subjects(self) -> tuple[bytes, ...]:
+        """The subjects' distinguished names in DER form (for certificate_authorities, RFC 9846 §4.2.4)."""
+        return tuple(certificate.subject.public_bytes() for certificate in self.certificates)
+
+    def __len__(self) -> int:
+        return len(self.certificates)
+
+    def __repr__(self) -> str:
+        return f"<TrustAnchors: {len(self)} certificates>"
+
+    # ---- for x509.py: verifiers, and what they verified ----
+
+    def server_verifier(self, subject: verification.Subject, time: datetime) -> verification.ServerVerifier:
+        """Verifies a server's chain for a name or address."""
+        return self._named.time(time).build_server_verifier(subject)
+
+    def nameless_verifier(self, time: datetime) -> verification.ClientVerifier:
+        """Verifies a server's chain for no name in particular."""
+        return self._nameless.time(time).build_client_verifier()
+
+    def client_verifier(self, time: datetime) -> verification.ClientVerifier:
+        """Verifies a client's chain."""
+        return self._client.time(time).build_client_verifier()
+
+    def recall(self, key: object, time: datetime) -> VerifiedChain | None:
+        """A chain remembered under `key` whose certificates are all within their dates."""
+        found = self._verified.get(key)
+        return found[2] if found is not None and found[0] <= time <= found[1] else None
+
+    def remember(self, key: object, chain: VerifiedChain) -> None:
+        """Remembers a verified chain; the oldest is forgotten where there are too many."""
+        entry = (
+            max(certificate.not_valid_before_utc for certificate in chain),
+            min(certificate.not_valid_after_utc for certificate in chain),
+            chain,
+        )
+        with self._lock:
+            if len(self._verified) >= _REMEMBERED:
+                del self._verified[next(iter(self._verified))]
+            self._verified[key] = entry
+
+
+#: Verified chains remembered with one set of anchors.
+_REMEMBERED: Final = 32
+
+
+# ---- the profile ------------------------------------------------------------------------------------
+
+
+def _leaf_usage(_: verification.Policy, __: x509.Certificate, usage: x509.KeyUsage | None) -> None:
+    # RFC 9846 §4.4.2.2: the digitalSignature bit MUST be set if the Key Usage extension is present.
+    if usage is not None and not usage.digital_signature:
+        raise ValueError("its key usage does not allow digital signatures")
+
+
+def _ca_usage(_: verification.Policy, __: x509.Certificate, usage: x509.KeyUsage | None) -> None:
+    # RFC 5280 §6.1.4 (n): if a key usage extension is present, keyCertSign must be set.
+    if usage is not None and not usage.key_cert_sign:
+        raise ValueError("the key usage of an issuer does not allow it to sign certificates")
+
+
+def _server_purpose(
+    _: verification.Policy, __: x509.Certificate, usage: x509.ExtendedKeyUsage | None
+) -> None:
+    if usage is not None and ExtendedKeyUsageOID.SERVER_AUTH not in usage:
+        raise ValueError("its extended key usage does not allow TLS servers")
+
+
+def _server_ca_purpose(
+    _: verification.Policy, __: x509.Certificate, usage: x509.ExtendedKeyUsage | None
+) -> None:
+    if usage is not None and not {
+        ExtendedKeyUsageOID.SERVER_AUTH,
+        ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE,
+    } & set(usage):
+        raise ValueError("the extended key usage of an issuer does not allow TLS servers")
+
+
+_ANY: Final = verification.Criticality.AGNOSTIC
+
+_EE: Final = (
+    verification.ExtensionPolicy.webpki_defaults_ee()
+    .may_be_present(x509.AuthorityKeyIdentifier, _ANY, None)
+    .may_be_present(x509.BasicConstraints, _ANY, None)
+    .may_be_present(x509.CertificatePolicies, _ANY, None)
+    .may_be_present(x509.KeyUsage, _ANY, _leaf_usage)
+)
+_NAMED_SERVER: Final = _EE.require_present(x509.SubjectAlternativeName, _ANY, None)
+_CLIENT: Final = _EE.may_be_present(x509.SubjectAlternativeName, _ANY, None)
+_NAMELESS_SERVER: Final = _CLIENT.may_be_present(x509.ExtendedKeyUsage, _ANY, _server_purpose)
+
+#: That a CA says it is one, and how long a path may be, is checked beneath any extension policy.
+_CA: Final = (
+    verification.ExtensionPolicy.webpki_defaults_ca()
+    .may_be_present(x509.AuthorityKeyIdentifier, _ANY, None)
+    .require_present(x509.BasicConstraints, _ANY, None)
+    .may_be_present(x509.CertificatePolicies, _ANY, None)
+    .may_be_present(x509.KeyUsage, _ANY, _ca_usage)
+)
+_SERVER_CA: Final = _CA.may_be_present(x509.ExtendedKeyUsage, _ANY, _server_ca_purpose)
+
+
+# ---- reading them -----------------------------------------------------------------------------------
+
+_BLOCK: Final = re.compile(rb"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.S)
+
+#: Names that `openssl rehash` gives to the certificates of a directory.
+_HASHED: Final = re.compile(r"[0-9a-f]{8}\.[0-9]+")
+
+
+def _load_pem(data: bytes, source: str) -> list[x509.Certificate]:
+    certificates = []
+    for number, block in enumerate(_BLOCK.findall(data), 1):
+        try:
+            certificates.append(x509.load_pem_x509_certificate(block))
+        except ValueError as error:
+            raise ConfigurationError(f"certificate {number} of {source} cannot be read: {error}") from error
+    if not certificates:
+        raise ConfigurationError(f"no certificate in {source} (no PEM block with CERTIFICATE)")
+    return certificates
+
+
+def _load_lenient(data: bytes) -> list[x509.Certificate]:
+    """As many of a system's certificates as can be read: one that cannot is no reason to trust none."""
+    certificates = []
+    with warnings.catch_warnings():
+        # Some have served for decades and break rules that are younger; the user cannot mend them.
+        warnings.simplefilter("ignore", CryptographyDeprecationWarning)
+        for block in _BLOCK.findall(data):
+            try:
+                certificates.append(x509.load_pem_x509_certificate(block))
+            except ValueError:
+                continue
+    return certificates
+
+
+def _load_directory(path: Path) -> list[x509.Certificate]:
+    certificates: list[x509.Certificate] = []
+    for name in sorted(os.listdir(path)):
+        if _HASHED.fullmatch(name):
+            try:
+                certificates += _load_lenient((path / name).read_bytes())
+            except OSError:
+                continue
+    return certificates
+
+
+@lru_cache(maxsize=4)
+def _system(cafile: str | None, capath: str | None) -> TrustAnchors:
+    certificates: list[x509.Certificate] = []
+    if cafile is not None:
+        certificates += _load_lenient(Path(cafile).read_bytes())
+    if capath is not None:
+        certificates += _load_directory(Path(capath))
+    return TrustAnchors(certificates)
