@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tests.support.engine import client, connected, server
-from tests.support.pump import Pair, shutdown, take
+from tests.support.pump import Pair, take
 from tests.support.records import split
 from tlswrite import errors, limits
 from tlswrite.config import Mode
@@ -453,7 +453,7 @@ def test_w21_a_pending_write_ends_with_the_connection() -> None:
 def test_w22_close_notify_is_zero_return() -> None:
     joined = pair()
     write_all(joined, b"last words")
-    assert shutdown(joined.client.connection) is False
+    assert joined.client.connection.shutdown() is False
     assert joined.server.connection.peer_closed is False
     joined.server.put(joined.client.take())
     with pytest.raises(ssl.SSLZeroReturnError):

@@ -140,6 +140,15 @@ def test_retry_with_other_arguments_is_refused_and_harmless() -> None:
     assert received + open_all(peer, take(path)) == data
 
 
+def test_a_slice_made_again_is_the_same_argument() -> None:
+    path = send_path()
+    assert path.write(memoryview(BIG)[5:200_000]) == WANT_WRITE
+    take(path)
+    with pytest.raises(BadWriteRetry):
+        path.write(memoryview(BIG)[6:200_001])
+    assert path.write(memoryview(BIG)[5:200_000]) == WANT_WRITE
+
+
 def test_moving_buffer_needs_equal_data() -> None:
     path, peer = send_path(moving=True), receive_path()
     data = bytearray(BIG[:200_000])

@@ -246,7 +246,7 @@ class SendPath:
             raise BadWriteRetry(
                 f"bad write retry: a write of {self._pending_size} bytes is pending, not one of {len(data)}"
             )
-        if source is pending:
+        if source is pending or _same_memory(source, pending):
             return
         if not self.moving:
             raise BadWriteRetry(
@@ -293,3 +293,13 @@ class SendPath:
         self._start = self._end = 0
         if buffer is not None and len(_spare) < limits.SPARE_WINDOWS:
             _spare.append(buffer)
+
+
+def _same_memory(one: object, other: object) -> bool:
+    """Whether two slices, made separately, are the same part of one object: then they are one argument."""
+    return (
+        isinstance(one, memoryview)
+        and isinstance(other, memoryview)
+        and one.obj is other.obj
+        and one.tobytes() == other.tobytes()
+    )
