@@ -28,9 +28,6 @@ __all__ = ["Offer", "check_solicited", "key_share_groups", "make_offer"]
 
 _T = TypeVar("_T")
 
-#: Keys of an Offer's `shares` by group.
-Shares = Mapping[int, KeyShare]
-
 #: RFC 8449 §4: advertised even without a limit of one's own, so that the server may ask for one.
 _NO_LIMIT: Final = MAX_PLAINTEXT + 1
 _SIGNATURE_ALGORITHMS_CERT: Final = ext.encode_signature_algorithms(CERT_SCHEMES)
@@ -45,7 +42,7 @@ class Offer:
     message: bytes = field(repr=False)
     server_name: str | None
     groups: tuple[NamedGroup, ...]
-    shares: Shares = field(repr=False)
+    shares: Mapping[int, KeyShare] = field(repr=False)
     #: Extension types whose answers are welcome; GREASE is not among them.
     extension_types: frozenset[int] = field(repr=False)
 
@@ -82,7 +79,9 @@ class Offer:
 def make_offer(config: ClientConfig, server_hostname: str | None, entropy: Entropy) -> Offer:
     """The first ClientHello of a connection to `server_hostname`, a name or an address."""
     server_name = sni_name(server_hostname)
-    shares = {group: entropy.generate(group) for group in key_share_groups(config.groups, config.key_shares)}
+    shares: dict[int, KeyShare] = {
+        group: entropy.generate(group) for group in key_share_groups(config.groups, config.key_shares)
+    }
     entries = [(int(group), share.public) for group, share in shares.items()]
     suites: tuple[int, ...] = config.cipher_suites
     groups: tuple[int, ...] = config.groups
