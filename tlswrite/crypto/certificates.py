@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Any, Final
 
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID, PublicKeyAlgorithmOID
 
 from tlswrite import limits
@@ -35,6 +36,7 @@ __all__ = [
     "public_key",
     "public_key_of",
     "reading_certificate",
+    "server_end_point",
     "subject_of",
     "text",
 ]
@@ -88,6 +90,22 @@ def public_key_of(certificate: x509.Certificate) -> PublicKey:
         )
     checked: PublicKey = key
     return checked
+
+
+def server_end_point(der: bytes) -> bytes | None:
+    """Channel binding data tls-server-end-point of a server's certificate (RFC 5929 §4.1).
+
+    The hash of the certificate, with the hash of its signature but SHA-256 for MD5 and SHA-1; None where
+    the signature has no hash of its own, for which RFC 5929 defines nothing. Raises CertificateError.
+    """
+    certificate = load_certificate(der)
+    with reading_certificate():
+        algorithm = certificate.signature_hash_algorithm
+        if algorithm is None:
+            return None
+        if isinstance(algorithm, (hashes.MD5, hashes.SHA1)):
+            algorithm = hashes.SHA256()
+        return certificate.fingerprint(algorithm)
 
 
 @contextmanager

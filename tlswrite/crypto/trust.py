@@ -8,6 +8,7 @@ import ssl
 import threading
 import warnings
 from collections.abc import Iterable
+from contextlib import suppress
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
@@ -62,19 +63,17 @@ class TrustAnchors:
 
         Read at the first call, then shared; none at all is not an error before a chain is verified.
         """
-        paths = ssl.get_default_verify_paths()
-        return _system(paths.cafile, paths.capath)
+        return _system(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
 
     @property
     def subjects(self) -> tuple[bytes, ...]:
         """The subjects' distinguished names in DER form (for certificate_authorities, RFC 9846 §4.2.4)."""
         return tuple(certificate.subject.public_bytes() for certificate in self.certificates)
 
-    def __len__(self) -> int:
-        return len(self.certificates)
+    # No __len__: no anchors at all must not be taken for anchors not given.
 
     def __repr__(self) -> str:
-        return f"<TrustAnchors: {len(self)} certificates>"
+        return f"<TrustAnchors: {len(self.certificates)} certificates>"
 
     # ---- for x509.py: verifiers, and what they verified ----
 
@@ -190,15 +189,16 @@ def _load_pem(data: bytes, source: str) -> list[x509.Certificate]:
 
 def _load_lenient(data: bytes) -> list[x509.Certificate]:
     """As many of a system's certificates as can be read: one that cannot is no reason to trust none."""
+    try:
+        return x509.load_pem_x509_certificates(data)
+    except ValueError:
+        pass
     certificates = []
-    with warnings.catch_warnings():
-        # Some have served for decades and break rules that are younger; the user cannot mend them.
-        warnings.simplefilter("ignore", CryptographyDeprecationWarning)
-        for block in _BLOCK.findall(data):
-            try:
-                certificates.append(x509.load_pem_x509_certificate(block))
-            except ValueError:
-                continue
+    for block in _BLOCK.findall(data):
+        try:
+            certificates.append(x509.load_pem_x509_certificate(block))
+        except ValueError:
+            continue
     return certificates
 
 
@@ -206,18 +206,23 @@ def _load_directory(path: Path) -> list[x509.Certificate]:
     certificates: list[x509.Certificate] = []
     for name in sorted(os.listdir(path)):
         if _HASHED.fullmatch(name):
-            try:
+            with suppress(OSError):
                 certificates += _load_lenient((path / name).read_bytes())
-            except OSError:
-                continue
     return certificates
 
 
 @lru_cache(maxsize=4)
-def _system(cafile: str | None, capath: str | None) -> TrustAnchors:
+def _system(cert_file: str | None, cert_dir: str | None) -> TrustAnchors:
+    """The system's anchors for one setting of the environment, which `ssl` looks up again."""
+    paths = ssl.get_default_verify_paths()
     certificates: list[x509.Certificate] = []
-    if cafile is not None:
-        certificates += _load_lenient(Path(cafile).read_bytes())
-    if capath is not None:
-        certificates += _load_directory(Path(capath))
-    return TrustAnchors(certificates)
+    with warnings.catch_warnings():
+        # Some have served for decades and break rules that are younger; the user cannot mend them.
+        warnings.simplefilter("ignore", CryptographyDeprecationWarning)
+        if paths.cafile is not None:
+            with suppress(OSError):
+                certificates += _load_lenient(Path(paths.cafile).read_bytes())
+        if paths.capath is not None:
+            with suppress(OSError):
+                certificates += _load_directory(Path(paths.capath))
+        return TrustAnchors(certificates)

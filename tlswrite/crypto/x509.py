@@ -31,6 +31,7 @@ from tlswrite.crypto.certificates import (
     peercert_dict,
     public_key,
     public_key_of,
+    server_end_point,
 )
 from tlswrite.crypto.credentials import Credentials, Password, load_credentials
 from tlswrite.crypto.explain import NO_PATH, explain_chain, explain_name
@@ -48,6 +49,7 @@ __all__ = [
     "load_credentials",
     "peercert_dict",
     "public_key",
+    "server_end_point",
     "sni_name",
     "verify_client",
     "verify_server",
