@@ -186,6 +186,20 @@ class TLSConnection:
         self._control.send(message)
         self.send_path.set_protection(sealer)
 
+    def verify_client_post_handshake(self) -> None:
+        """SSL_verify_client_post_handshake(3): ask the client for a certificate now (RFC 9846 §4.6.2).
+
+        Its answer is consumed by later reads; `getpeercert` has it then. Raises CallerError where the client
+        did not offer it, before the handshake is complete, or after `shutdown`.
+        """
+        self._check()
+        after = self._control.after
+        if after is None or self.send_path.closed:
+            raise CallerError(
+                "a certificate can be asked for on an open connection whose handshake is complete"
+            )
+        after.request_certificate(self._control)
+
     # ---- the public face: the memory carrier --------------------------------------------------------
 
     def bio_write(self, data: Buffer) -> int:
@@ -323,8 +337,11 @@ class TLSConnection:
             return
         try:
             self._control.start(negotiate(self._control, self.config, self.server_hostname))
+        except TLSError as exc:
+            self.fail(exc)
+            raise
         except Exception as exc:
-            raise self.fail(exc) from None
+            raise self.fail(exc) from exc
 
     def receive_into(self, out: memoryview) -> int:
         """Open application data into `out` (at least `OUT_ROOM` bytes) and serve whatever else comes.
@@ -356,8 +373,11 @@ class TLSConnection:
                 "the connection ended without close_notify"
                 + ("" if control.negotiated is not None else f" in the handshake (state {control.state})")
             )
+        except TLSError as exc:
+            self.fail(exc)
+            raise
         except Exception as exc:
-            raise self.fail(exc) from exc.__cause__
+            raise self.fail(exc) from exc
 
     def feed_eof(self) -> None:
         """The carrier has no more input."""
@@ -378,12 +398,12 @@ class TLSConnection:
         Returns the exception to raise. The one place that sends error alerts.
         """
         if self._error is not None:
-            return self._error.again()
-        if isinstance(exc, TLSError):
-            error = exc
-        else:
-            error = InternalError(f"{type(exc).__name__} in the handshake: {exc}")
-            error.__cause__ = exc
+            return exc if isinstance(exc, TLSError) else self._error.again()
+        error = (
+            exc
+            if isinstance(exc, TLSError)
+            else InternalError(f"{type(exc).__name__} in the handshake: {exc}")
+        )
         kept = self._error = error.again()
         send_path = self.send_path
         send_path.abandon()

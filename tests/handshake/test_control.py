@@ -32,6 +32,9 @@ class After:
     def rekey(self, request_peer: bool = False) -> tuple[bytes, Sealer]:
         return b"\x18\0\0\1\0", sealer(seed=1)
 
+    def request_certificate(self, io: HandshakeIO) -> None:
+        io.send(b"\x0d\0\0\0")
+
     def export(self, label: bytes, length: int, context: bytes) -> bytes:
         return bytes(length)
 
@@ -186,6 +189,15 @@ def test_what_a_handshake_may_do() -> None:
     assert control.delivered == 0
     control.request_write_key_update()
     assert control.send_path.output_size == 5 + 5 + 17
+
+
+def test_answers_do_not_pile_up_for_a_peer_that_does_not_read() -> None:
+    control = finished(After())
+    control.set_write_protection(sealer())
+    with pytest.raises(TooMuchError, match="more than it reads"):
+        for _ in range(100):
+            control.send(b"x" * 16000)
+    assert control.send_path.output_size < 2 * limits.SEND_WINDOW + 17000
 
 
 def test_close_forgets_everything() -> None:

@@ -5,12 +5,11 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from tlswrite.crypto.x509 import Credentials, TrustAnchors, load_credentials
-
 from tests.support import pki
 from tests.support.pump import Pair
 from tlswrite.config import ClientConfig, ServerConfig
 from tlswrite.connection import TLSConnection
+from tlswrite.crypto.x509 import Credentials, TrustAnchors, load_credentials
 from tlswrite.iana import NamedGroup
 
 HOST = "localhost"
@@ -24,10 +23,15 @@ def anchors() -> TrustAnchors:
     return TrustAnchors.from_pem(pki.authority().certificate_pem)
 
 
+def issued(key_type: str = "ecdsa_secp256r1", client: bool = False) -> pki.Issued:
+    """The certificate behind `credentials`."""
+    return pki.issue(key_type=key_type, client=client)
+
+
 @cache
 def credentials(key_type: str = "ecdsa_secp256r1", client: bool = False) -> Credentials:
-    issued = pki.issue(key_type=key_type, client=client)
-    return load_credentials(issued.chain_pem, issued.key_pem, None)
+    made = issued(key_type, client)
+    return load_credentials(made.chain_pem, made.key_pem, None)
 
 
 def client_config(**fields: Any) -> ClientConfig:

@@ -14,7 +14,7 @@ from tlswrite.errors import AlertReceived, TooMuchError, UnexpectedMessage, Zero
 from tlswrite.handshake.negotiated import Negotiated
 from tlswrite.handshake.runner import AfterHandshake, HandshakeGenerator, Runner
 from tlswrite.iana import AlertDescription, AlertLevel, ContentType
-from tlswrite.limits import MAX_EMPTY_RECORDS
+from tlswrite.limits import MAX_EMPTY_RECORDS, SEND_WINDOW
 from tlswrite.messages.framing import Joiner
 from tlswrite.record.protection import Opener, Sealer
 from tlswrite.record.receive import ReceivePath
@@ -100,6 +100,9 @@ class Control:
     # ---- HandshakeIO ------------------------------------------------------------------------------
 
     def send(self, message: bytes) -> None:
+        if self.negotiated is not None and self.send_path.output_size > 2 * SEND_WINDOW:
+            # A peer that asks and asks, and does not read the answers, must not make them pile up.
+            raise TooMuchError("the peer asks for more than it reads")
         self.send_path.seal_control(ContentType.HANDSHAKE, message)
 
     def send_change_cipher_spec(self) -> None:

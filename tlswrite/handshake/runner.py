@@ -82,6 +82,9 @@ class AfterHandshake(Protocol):
     def rekey(self, request_peer: bool = False) -> tuple[bytes, Sealer]:
         """The message that announces the next write key, and the sealer under it."""
 
+    def request_certificate(self, io: HandshakeIO) -> None:
+        """Ask the client for a certificate (RFC 9846 §4.6.2). Raises CallerError where that cannot be."""
+
     def export(self, label: bytes, length: int, context: bytes) -> bytes:
         """Exported keying material (RFC 9846 §7.5), `length` bytes."""
 
