@@ -66,9 +66,11 @@ class SendPath:
         "_view",
         "closed",
         "committed",
+        "most_held",
         "moving",
         "partial",
         "rekey",
+        "wants",
     )
 
     def __init__(self, *, partial: bool = False, moving: bool = False) -> None:
@@ -84,6 +86,10 @@ class SendPath:
         self._offset = 0
         #: Plaintext bytes of application data sealed so far.
         self.committed = 0
+        #: Times `write` answered WANT_WRITE.
+        self.wants = 0
+        #: The most the window ever held, in bytes: where a write stopped, or came to its end.
+        self.most_held = 0
         #: Set once close_notify or a fatal alert was queued: nothing more may follow.
         self.closed = False
         self.partial = partial
@@ -228,6 +234,7 @@ class SendPath:
             self._end = sealer.seal_into(_APPLICATION_DATA, view[at : at + block], self._view, self._end)
             at += block
         self.committed += at - first
+        self.most_held = max(self.most_held, self._end - self._start)
         if at == size or (self.partial and at > first):
             self._pending = None
             self._offset = 0
@@ -238,6 +245,7 @@ class SendPath:
             # whether the data is the same.
             self._pending = bytes(view) if self.moving and type(source) is not bytes else source
         self._offset = at
+        self.wants += 1
         return WANT_WRITE
 
     def _check_retry(self, source: object, data: bytes | memoryview) -> None:
