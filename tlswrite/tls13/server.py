@@ -57,6 +57,12 @@ __all__ = ["server_handshake"]
 #: Waits for a ClientHello, the first or the one after a HelloRetryRequest (RFC 9846 §A.2).
 START = Wait("START", HandshakeType.CLIENT_HELLO)
 
+#: supported_versions of every hello of the server (RFC 9846 §4.2.1).
+_TLS_1_3 = (
+    ExtensionType.SUPPORTED_VERSIONS,
+    ext.encode_supported_versions_server(ProtocolVersion.TLS_1_3),
+)
+
 #: What a second ClientHello may change, besides the answers to the HelloRetryRequest (RFC 9846 §4.1.2).
 _MAY_CHANGE = frozenset({ExtensionType.EARLY_DATA, ExtensionType.PRE_SHARED_KEY, ExtensionType.PADDING})
 
@@ -168,13 +174,13 @@ class ServerHandshake:
 
     def send_retry_request(self, hello: ClientHello, group: NamedGroup | None, cookie: bytes | None) -> None:
         """A HelloRetryRequest for a share of `group`, the return of `cookie`, or both (RFC 9846 §4.1.4)."""
-        extensions = [
-            (ExtensionType.SUPPORTED_VERSIONS, ext.encode_supported_versions_server(ProtocolVersion.TLS_1_3))
-        ]
+        extensions: list[tuple[int, bytes]] = []
         if group is not None:
             extensions.append((ExtensionType.KEY_SHARE, ext.encode_key_share_hello_retry(group)))
         if cookie is not None:
             extensions.append((ExtensionType.COOKIE, ext.encode_cookie(cookie)))
+        # RFC 9846 §4.1.4: the server's extensions MUST contain supported_versions.
+        extensions.append(_TLS_1_3)
         request = ServerHello(
             random=HELLO_RETRY_REQUEST_RANDOM,
             session_id=hello.session_id,
@@ -197,10 +203,7 @@ class ServerHandshake:
             cipher_suite=suite.id,
             extensions=(
                 (ExtensionType.KEY_SHARE, ext.encode_key_share_server(self.group, public)),
-                (
-                    ExtensionType.SUPPORTED_VERSIONS,
-                    ext.encode_supported_versions_server(ProtocolVersion.TLS_1_3),
-                ),
+                _TLS_1_3,
             ),
         ).encode()
         self.transcript.add(server_hello)

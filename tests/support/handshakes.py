@@ -1,0 +1,238 @@
+"""Handshakes without records: two generators, their messages, and a hand in between.
+
+`Recorder` is a HandshakeIO that keeps what a handshake does. `Handshake` runs a client's generator against
+a server's; `edit` sees each message on its way and returns what arrives instead: the same bytes, others,
+several messages, or none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from tests.support.engine import HOST, client_config, server_config
+from tlswrite.config import ClientConfig, ServerConfig
+from tlswrite.errors import TLSError
+from tlswrite.handshake.entropy import SYSTEM, Entropy
+from tlswrite.handshake.negotiated import Negotiated
+from tlswrite.handshake.runner import AfterHandshake, HandshakeGenerator, Runner
+from tlswrite.iana import HandshakeType
+from tlswrite.messages.framing import MESSAGES
+from tlswrite.record.protection import Opener, Sealer
+from tlswrite.tls13.client import client_handshake
+from tlswrite.tls13.server import server_handshake
+
+CCS = "change_cipher_spec"
+
+CH = HandshakeType.CLIENT_HELLO
+SH = HandshakeType.SERVER_HELLO
+EE = HandshakeType.ENCRYPTED_EXTENSIONS
+CR = HandshakeType.CERTIFICATE_REQUEST
+CT = HandshakeType.CERTIFICATE
+CV = HandshakeType.CERTIFICATE_VERIFY
+FIN = HandshakeType.FINISHED
+
+#: Sender ("client" or "server") and message; returns what arrives.
+Edit = Callable[[str, bytes], bytes | Sequence[bytes]]
+
+
+class Recorder:
+    """A HandshakeIO that does nothing but remember."""
+
+    def __init__(self) -> None:
+        #: Messages by the name of their type, changes of keys and the compatibility record, in order.
+        self.log: list[str] = []
+        self.outbox: list[bytes] = []
+        self.sealers: list[Sealer] = []
+        self.openers: list[Opener] = []
+        self.ccs_allowed: list[bool] = []
+        self.plaintext_alert_allowed: list[bool] = []
+        self.result: Negotiated | None = None
+        self.after: AfterHandshake | None = None
+        self.key_updates_requested = 0
+        self.delivered = 0
+
+    def send(self, message: bytes) -> None:
+        self.log.append(HandshakeType(message[0]).name.lower())
+        self.outbox.append(message)
+
+    def send_change_cipher_spec(self) -> None:
+        self.log.append(CCS)
+
+    def set_write_protection(self, sealer: Sealer) -> None:
+        self.log.append("write key")
+        self.sealers.append(sealer)
+
+    def set_read_protection(self, opener: Opener) -> None:
+        self.log.append("read key")
+        self.openers.append(opener)
+
+    def allow_compatibility_ccs(self, allowed: bool) -> None:
+        self.ccs_allowed.append(allowed)
+
+    def allow_plaintext_alert(self, allowed: bool) -> None:
+        self.plaintext_alert_allowed.append(allowed)
+
+    def complete(self, result: Negotiated, after: AfterHandshake) -> None:
+        self.log.append("complete")
+        self.result = result
+        self.after = after
+
+    def request_write_key_update(self) -> None:
+        self.key_updates_requested += 1
+
+    def take(self) -> list[bytes]:
+        taken, self.outbox = self.outbox, []
+        return taken
+
+
+class Side:
+    """One generator with its io, the names of its waits, and its error."""
+
+    def __init__(self, io: Recorder, generator: HandshakeGenerator) -> None:
+        self.io = io
+        self.waits: list[str] = []
+        self.error: TLSError | None = None
+        self.runner = Runner(self._watch(generator))
+
+    def _watch(self, generator: HandshakeGenerator) -> HandshakeGenerator:
+        message: Any = None
+        while True:
+            try:
+                wait = generator.send(message)
+            except StopIteration:
+                return
+            self.waits.append(wait.name)
+            message = yield wait
+
+    def start(self) -> None:
+        self._guard(self.runner.start)
+
+    def receive(self, raw: bytes) -> None:
+        if self.error is None:
+            self._guard(lambda: self.runner.receive(raw[0], raw))
+
+    def _guard(self, step: Callable[[], None]) -> None:
+        try:
+            step()
+        except TLSError as error:
+            self.error = error
+
+
+class Handshake:
+    """A client and a server, run to the end or to an error."""
+
+    def __init__(
+        self,
+        client: ClientConfig | None = None,
+        server: ServerConfig | None = None,
+        edit: Edit | None = None,
+        *,
+        hostname: str | None = HOST,
+        client_entropy: Entropy = SYSTEM,
+        server_entropy: Entropy = SYSTEM,
+    ) -> None:
+        client_io, server_io = Recorder(), Recorder()
+        self.client = Side(
+            client_io, client_handshake(client_io, client or client_config(), hostname, client_entropy)
+        )
+        self.server = Side(server_io, server_handshake(server_io, server or server_config(), server_entropy))
+        #: Every message as it was sent, after editing.
+        self.wire: list[tuple[str, bytes]] = []
+        self._edit = edit
+        self.client.start()
+        self.server.start()
+        while True:
+            moved = self._move("client", self.client, self.server) + self._move(
+                "server", self.server, self.client
+            )
+            if not moved:
+                break
+
+    def _move(self, name: str, source: Side, target: Side) -> int:
+        messages = source.io.take()
+        for message in messages:
+            edited = message if self._edit is None else self._edit(name, message)
+            for each in [edited] if isinstance(edited, bytes) else edited:
+                self.wire.append((name, each))
+                target.receive(each)
+        return len(messages)
+
+    @property
+    def complete(self) -> bool:
+        return self.client.io.result is not None and self.server.io.result is not None
+
+    def sent(self, name: str, kind: HandshakeType) -> list[Any]:
+        """The parsed messages of one type that one side sent."""
+        return [MESSAGES[kind].parse(raw[4:]) for who, raw in self.wire if who == name and raw[0] == kind]
+
+
+def editing(kind: HandshakeType, change: Callable[[Any], Any], *, nth: int = 0) -> Edit:
+    """An edit that parses the nth message of a type and puts what `change` makes of it in its place."""
+    seen = -1
+
+    def edit(_: str, raw: bytes) -> bytes:
+        nonlocal seen
+        if raw[0] != kind:
+            return raw
+        seen += 1
+        if seen != nth:
+            return raw
+        changed = change(MESSAGES[kind].parse(raw[4:]))
+        return changed if isinstance(changed, bytes) else bytes(changed.encode())
+
+    return edit
+
+
+def changing(kind: HandshakeType, *, nth: int = 0, **fields: Any) -> Edit:
+    """An edit that replaces fields of the nth message of a type."""
+    return editing(kind, lambda message: replace(message, **fields), nth=nth)
+
+
+def with_extension(message: Any, extension: int, data: bytes | None) -> Any:
+    """`message` with that extension set, added at the end, or left out (None)."""
+    kept = [(code, old) for code, old in message.extensions if code != extension]
+    if data is not None:
+        index = next((i for i, (code, _) in enumerate(message.extensions) if code == extension), len(kept))
+        kept.insert(index, (extension, data))
+    return replace(message, extensions=tuple(kept))
+
+
+def extending(kind: HandshakeType, extension: int, data: bytes | None, *, nth: int = 0) -> Edit:
+    """An edit that sets, adds or leaves out an extension of the nth message of a type."""
+    return editing(kind, lambda message: with_extension(message, extension, data), nth=nth)
+
+
+def client_refuses(
+    edit: Edit | None,
+    expected: type[TLSError],
+    match: str = "",
+    *,
+    client: ClientConfig | None = None,
+    server: ServerConfig | None = None,
+) -> TLSError:
+    """Asserts that the client ends in exactly that error where `edit` changes what passes; returns it."""
+    run = Handshake(client, server, edit)
+    return _refuses(run.client, run.server, expected, match)
+
+
+def server_refuses(
+    edit: Edit | None,
+    expected: type[TLSError],
+    match: str = "",
+    *,
+    client: ClientConfig | None = None,
+    server: ServerConfig | None = None,
+) -> TLSError:
+    """The same of the server."""
+    run = Handshake(client, server, edit)
+    return _refuses(run.server, run.client, expected, match)
+
+
+def _refuses(side: Side, other: Side, expected: type[TLSError], match: str) -> TLSError:
+    error = side.error
+    assert error is not None and type(error) is expected, f"{error!r}; the other side: {other.error!r}"
+    assert match in error.message
+    assert side.io.result is None
+    return error
