@@ -1,0 +1,89 @@
+"""TLS for asyncio with OpenSSL's `SSL_write` semantics.
+
+    reader, writer = await tlswrite.open_connection("example.org", 443, ssl=True)
+
+The package, floor by floor; a file imports only from floors beneath its own:
+
+    iana.py          code points under their IANA names
+    errors.py        exceptions; each knows its alert and its SSL_get_error code
+    limits.py        record sizes, AEAD usage limits, defaults
+    codec.py         reading and writing of TLS presentation language
+    messages/        bytes <-> message objects
+    crypto/          suites, AEAD, key derivation, groups, signatures, certificates
+    transcript.py    the handshake's running hash
+    config.py        frozen configuration
+    record/          protection, send path (the SSL_write contract), receive path
+    handshake/       what all versions share: runner, control side, offer, selection
+    tls13/           client, server, key schedule, what comes after the handshake
+    negotiate.py     which version's handshake to run
+    connection.py    TLSConnection, the engine's public face
+    asyncio/         transport, server, streams
+    cli/             the `tlswrite` command
+
+`import tlswrite` does not import asyncio: names that need it are looked up when they are first used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from tlswrite.config import ClientConfig, Mode, ServerConfig
+from tlswrite.connection import TLSConnection
+from tlswrite.errors import (
+    BadWriteRetry,
+    CertificateError,
+    SyscallError,
+    TLSError,
+    WantReadError,
+    WantWriteError,
+    ZeroReturnError,
+)
+
+if TYPE_CHECKING:
+    from tlswrite.asyncio import (
+        connect_accepted_socket,
+        create_connection,
+        create_server,
+        create_unix_connection,
+        create_unix_server,
+        open_connection,
+        open_unix_connection,
+        start_server,
+        start_unix_server,
+    )
+
+__all__ = [
+    "BadWriteRetry",
+    "CertificateError",
+    "ClientConfig",
+    "Mode",
+    "ServerConfig",
+    "SyscallError",
+    "TLSConnection",
+    "TLSError",
+    "WantReadError",
+    "WantWriteError",
+    "ZeroReturnError",
+    "connect_accepted_socket",
+    "create_connection",
+    "create_server",
+    "create_unix_connection",
+    "create_unix_server",
+    "open_connection",
+    "open_unix_connection",
+    "start_server",
+    "start_unix_server",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """The names that need asyncio, on first use."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module("tlswrite.asyncio"), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

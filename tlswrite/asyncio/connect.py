@@ -1,0 +1,366 @@
+"""Connections from sockets, addresses and names: `create_connection` and its relatives.
+
+The parameters are asyncio's, of its newest version, on every version. Without `ssl=` they hand over to the
+loop's own method of the same name, so a program can choose for each address.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+import ssl as stdlib_ssl
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar, cast
+
+from aiohappyeyeballs import start_connection
+
+from tlswrite import limits
+from tlswrite.asyncio.transport import Transport
+from tlswrite.config import ClientConfig, ServerConfig
+from tlswrite.connection import TLSConnection
+
+__all__ = [
+    "AddressInfo",
+    "as_client_config",
+    "as_server_config",
+    "check_stream_socket",
+    "check_timeouts",
+    "connect_accepted_socket",
+    "create_connection",
+    "create_unix_connection",
+    "refuse_without_ssl",
+    "resolve",
+]
+
+_P = TypeVar("_P", bound=asyncio.BaseProtocol)
+
+#: What getaddrinfo returns an item of.
+AddressInfo = tuple[int, int, int, str, Any]
+
+
+async def create_connection(
+    protocol_factory: Callable[[], _P],
+    host: str | None = None,
+    port: int | str | None = None,
+    *,
+    ssl: ClientConfig | bool | None = None,
+    family: int = 0,
+    proto: int = 0,
+    flags: int = 0,
+    sock: socket.socket | None = None,
+    local_addr: tuple[str, int] | None = None,
+    server_hostname: str | None = None,
+    ssl_handshake_timeout: float | None = None,
+    ssl_shutdown_timeout: float | None = None,
+    happy_eyeballs_delay: float | None = None,
+    interleave: int | None = None,
+    all_errors: bool = False,
+) -> tuple[asyncio.Transport, _P]:
+    """`loop.create_connection` over TLS: connect, shake hands, and return (transport, protocol).
+
+    `ssl` is True (verify against the system's anchors) or a ClientConfig; None gives a connection without
+    TLS. `server_hostname` is the name to verify, `host` unless given. Timeouts are in seconds: 60 for the
+    handshake, 30 without progress for the shutdown.
+
+    Raises OSError where no address can be connected to (an ExceptionGroup of all with `all_errors`), TLSError
+    where the handshake fails (CertificateError for the peer's certificate), ConnectionAbortedError where it
+    takes too long, ConfigurationError and ValueError for arguments that cannot work.
+    """
+    loop = asyncio.get_running_loop()
+    if not ssl:
+        refuse_without_ssl(server_hostname, ssl_handshake_timeout, ssl_shutdown_timeout)
+        plain: dict[str, Any] = {
+            "family": family,
+            "proto": proto,
+            "flags": flags,
+            "sock": sock,
+            "local_addr": local_addr,
+            "happy_eyeballs_delay": happy_eyeballs_delay,
+            "interleave": interleave,
+        }
+        if all_errors:
+            plain["all_errors"] = True
+        method: Any = loop.create_connection
+        return cast("tuple[asyncio.Transport, _P]", await method(protocol_factory, host, port, **plain))
+    config = as_client_config(ssl)
+    timeouts = check_timeouts(ssl_handshake_timeout, ssl_shutdown_timeout)
+    if server_hostname is None:
+        if not host:
+            raise ValueError("You must set server_hostname when using ssl without a host")
+        server_hostname = host
+    # Before anything is connected: a configuration that cannot work fails at once.
+    connection = TLSConnection(config, server_hostname=server_hostname or None)
+    if host is not None or port is not None:
+        if sock is not None:
+            raise ValueError("host/port and sock can not be specified at the same time")
+        sock = await _connect(
+            loop,
+            host,
+            port,
+            family,
+            proto,
+            flags,
+            local_addr,
+            happy_eyeballs_delay,
+            interleave,
+            all_errors,
+        )
+    elif sock is None:
+        raise ValueError("host and port was not specified and no sock specified")
+    else:
+        check_stream_socket(sock)
+    return await _shake_hands(loop, sock, protocol_factory, connection, timeouts)
+
+
+async def create_unix_connection(
+    protocol_factory: Callable[[], _P],
+    path: str | bytes | os.PathLike[str] | None = None,
+    *,
+    ssl: ClientConfig | bool | None = None,
+    sock: socket.socket | None = None,
+    server_hostname: str | None = None,
+    ssl_handshake_timeout: float | None = None,
+    ssl_shutdown_timeout: float | None = None,
+) -> tuple[asyncio.Transport, _P]:
+    """`loop.create_unix_connection` over TLS; `server_hostname` must be given with `ssl`."""
+    loop = asyncio.get_running_loop()
+    if not ssl:
+        refuse_without_ssl(server_hostname, ssl_handshake_timeout, ssl_shutdown_timeout)
+        return cast(
+            "tuple[asyncio.Transport, _P]",
+            await loop.create_unix_connection(protocol_factory, cast(str, path), sock=sock),
+        )
+    config = as_client_config(ssl)
+    timeouts = check_timeouts(ssl_handshake_timeout, ssl_shutdown_timeout)
+    if server_hostname is None:
+        raise ValueError("you have to pass server_hostname when using ssl")
+    connection = TLSConnection(config, server_hostname=server_hostname or None)
+    if path is not None:
+        if sock is not None:
+            raise ValueError("path and sock can not be specified at the same time")
+        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            sock.setblocking(False)
+            await loop.sock_connect(sock, os.fspath(path))
+        except BaseException:
+            sock.close()
+            raise
+    elif sock is None:
+        raise ValueError("no path and sock were specified")
+    elif sock.family != socket.AF_UNIX or sock.type != socket.SOCK_STREAM:
+        raise ValueError(f"A UNIX Domain Stream Socket was expected, got {sock!r}")
+    return await _shake_hands(loop, sock, protocol_factory, connection, timeouts)
+
+
+async def connect_accepted_socket(
+    protocol_factory: Callable[[], _P],
+    sock: socket.socket,
+    *,
+    ssl: ServerConfig | None = None,
+    ssl_handshake_timeout: float | None = None,
+    ssl_shutdown_timeout: float | None = None,
+) -> tuple[asyncio.Transport, _P]:
+    """`loop.connect_accepted_socket` over TLS: be the server on a socket that was accepted elsewhere."""
+    loop = asyncio.get_running_loop()
+    check_stream_socket(sock)
+    if ssl is None:
+        refuse_without_ssl(None, ssl_handshake_timeout, ssl_shutdown_timeout)
+        return cast(
+            "tuple[asyncio.Transport, _P]", await loop.connect_accepted_socket(protocol_factory, sock)
+        )
+    connection = TLSConnection(as_server_config(ssl))
+    timeouts = check_timeouts(ssl_handshake_timeout, ssl_shutdown_timeout)
+    return await _shake_hands(loop, sock, protocol_factory, connection, timeouts)
+
+
+# ---- what servers share ---------------------------------------------------------------------------
+
+
+def as_client_config(ssl: Any) -> ClientConfig:
+    """What `ssl=` of a client means: True, or a configuration."""
+    if ssl is True:
+        return ClientConfig()
+    if isinstance(ssl, ClientConfig):
+        return ssl
+    if isinstance(ssl, ServerConfig):
+        raise TypeError("ssl= got a ServerConfig, but this side is the client: give a ClientConfig")
+    raise TypeError(f"ssl= takes True or a tlswrite.ClientConfig, not {_kind(ssl)}")
+
+
+def as_server_config(ssl: Any) -> ServerConfig:
+    """What `ssl=` of a server means: a configuration."""
+    if isinstance(ssl, ServerConfig):
+        return ssl
+    if isinstance(ssl, ClientConfig):
+        raise TypeError("ssl= got a ClientConfig, but this side is the server: give a ServerConfig")
+    raise TypeError(f"ssl= takes a tlswrite.ServerConfig, not {_kind(ssl)}")
+
+
+def check_timeouts(handshake: float | None, shutdown: float | None) -> tuple[float, float]:
+    """The timeouts for handshake and shutdown, in seconds, with asyncio's defaults."""
+    return (
+        _check_timeout("ssl_handshake_timeout", handshake, limits.HANDSHAKE_TIMEOUT),
+        _check_timeout("ssl_shutdown_timeout", shutdown, limits.SHUTDOWN_TIMEOUT),
+    )
+
+
+async def resolve(
+    loop: asyncio.AbstractEventLoop,
+    host: str | None,
+    port: int | str | None,
+    family: int,
+    proto: int,
+    flags: int,
+) -> Sequence[AddressInfo]:
+    """Addresses of a name; an address that is written as one is not looked up."""
+    literal = _literal(host, port, family, proto)
+    if literal is not None:
+        return [literal]
+    infos = await loop.getaddrinfo(
+        host, port, family=family, type=socket.SOCK_STREAM, proto=proto, flags=flags
+    )
+    if not infos:
+        raise OSError("getaddrinfo() returned empty list")
+    return infos
+
+
+def refuse_without_ssl(
+    server_hostname: str | None, handshake_timeout: float | None, shutdown_timeout: float | None
+) -> None:
+    for name, value in (
+        ("server_hostname", server_hostname),
+        ("ssl_handshake_timeout", handshake_timeout),
+        ("ssl_shutdown_timeout", shutdown_timeout),
+    ):
+        if value is not None:
+            raise ValueError(f"{name} is only meaningful with ssl")
+
+
+def check_stream_socket(sock: socket.socket) -> None:
+    if isinstance(sock, stdlib_ssl.SSLSocket):
+        raise TypeError("Socket cannot be of type SSLSocket")
+    if sock.type != socket.SOCK_STREAM:
+        raise ValueError(f"A Stream Socket was expected, got {sock!r}")
+
+
+# ---- helpers --------------------------------------------------------------------------------------
+
+
+async def _shake_hands(
+    loop: asyncio.AbstractEventLoop,
+    sock: socket.socket,
+    protocol_factory: Callable[[], _P],
+    connection: TLSConnection,
+    timeouts: tuple[float, float],
+) -> tuple[asyncio.Transport, _P]:
+    """Own `sock` and make a transport of it; whatever goes wrong, the socket is closed."""
+    try:
+        sock.setblocking(False)
+        protocol = protocol_factory()
+        waiter = loop.create_future()
+        transport = Transport(
+            loop,
+            sock,
+            protocol,
+            connection,
+            waiter=waiter,
+            handshake_timeout=timeouts[0],
+            shutdown_timeout=timeouts[1],
+        )
+    except BaseException:
+        sock.close()
+        raise
+    try:
+        transport.start()
+        await waiter
+    except BaseException:
+        transport.abort()
+        raise
+    return transport, protocol
+
+
+async def _connect(
+    loop: asyncio.AbstractEventLoop,
+    host: str | None,
+    port: int | str | None,
+    family: int,
+    proto: int,
+    flags: int,
+    local_addr: tuple[str, int] | None,
+    happy_eyeballs_delay: float | None,
+    interleave: int | None,
+    all_errors: bool,
+) -> socket.socket:
+    """A socket that is connected to the first address that answers."""
+    infos = await resolve(loop, host, port, family, proto, flags)
+    local_infos = None
+    if local_addr is not None:
+        local_infos = await resolve(loop, local_addr[0], local_addr[1], family, proto, flags)
+    recorder = _Recorder(loop)
+    try:
+        return await start_connection(
+            infos,
+            local_addr_infos=local_infos,
+            happy_eyeballs_delay=happy_eyeballs_delay,
+            interleave=interleave,
+            loop=cast(asyncio.AbstractEventLoop, recorder),
+        )
+    except OSError as exc:
+        if not all_errors:
+            raise
+        errors = recorder.errors
+        if not errors or local_infos is not None:
+            errors.append(exc)
+        raise ExceptionGroup("create_connection failed", errors) from None
+
+
+class _Recorder:
+    """The one method of a loop that connects, with a record of failures: the race keeps a summary."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self.errors: list[OSError] = []
+
+    async def sock_connect(self, sock: socket.socket, address: Any) -> None:
+        try:
+            await self._loop.sock_connect(sock, address)
+        except OSError as exc:
+            self.errors.append(exc)
+            raise
+
+
+def _literal(host: str | None, port: int | str | None, family: int, proto: int) -> AddressInfo | None:
+    """The address that `host` and `port` spell out, None where they must be looked up."""
+    if not isinstance(host, str) or "%" in host or proto not in (0, socket.IPPROTO_TCP):
+        return None
+    if port is None or port == "":
+        number = 0
+    else:
+        try:
+            number = int(port)
+        except ValueError:
+            return None
+    for each in (socket.AF_INET, socket.AF_INET6):
+        if family in (socket.AF_UNSPEC, each):
+            try:
+                socket.inet_pton(each, host)
+            except (OSError, ValueError):
+                continue
+            address = (host, number) if each == socket.AF_INET else (host, number, 0, 0)
+            return each, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", address
+    return None
+
+
+def _check_timeout(name: str, value: float | None, default: float) -> float:
+    if value is None:
+        return default
+    if value <= 0:
+        raise ValueError(f"{name} should be a positive number, got {value}")
+    return value
+
+
+def _kind(ssl: Any) -> str:
+    if isinstance(ssl, stdlib_ssl.SSLContext):
+        return "an ssl.SSLContext: its settings cannot be read, write them as a configuration"
+    return repr(ssl) if isinstance(ssl, bool) else type(ssl).__name__

@@ -1,0 +1,251 @@
+"""The life of a connection's socket: readiness registrations, errors, and the end.
+
+What the write side and the read side of a transport have in common, below both. The end comes once, on one of
+two roads: `close` (the write side flushes, then calls `_finish`) or `_force_close` (at once); each schedules
+one `connection_lost`.
+
+Invariants:
+* the loop has exactly the callbacks registered that something waits for (clause W10): `_reading` and
+  `_writing` mirror it;
+* callbacks are registered in the context in which the transport was made, so context variables are the same
+  in all of them;
+* nothing here or above stores a bound method of the transport, and a closed transport holds neither its
+  protocol nor an exception's frames: reference counting alone frees it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import contextvars
+import logging
+import socket
+import warnings
+from typing import Any, Final, TypeVar
+
+from tlswrite.asyncio.buffers import loop_buffers
+from tlswrite.asyncio.flow import FlowControl
+from tlswrite.asyncio.linger import linger
+from tlswrite.connection import TLSConnection
+from tlswrite.errors import SyscallError, TLSError
+
+__all__ = ["Attachable", "Lifecycle", "logger"]
+
+#: asyncio's logger: what is said of connections is said in one place.
+logger: Final = logging.getLogger("asyncio")
+
+_E = TypeVar("_E", bound=BaseException)
+
+
+class Attachable:
+    """What a transport tells its server: it was made, it is over."""
+
+    __slots__ = ()
+
+    def _attach(self, transport: Lifecycle) -> None:
+        raise NotImplementedError
+
+    def _detach(self, transport: Lifecycle) -> None:
+        raise NotImplementedError
+
+
+class Lifecycle(FlowControl):
+    """Socket, connection and their end."""
+
+    __slots__ = (
+        "__weakref__",
+        "_buffers",
+        "_closing",
+        "_connected",
+        "_connection",
+        "_context",
+        "_direct",
+        "_fast_read",
+        "_fd",
+        "_lingers",
+        "_lost",
+        "_made",
+        "_peer_done",
+        "_reading",
+        "_server",
+        "_sock",
+        "_waiter",
+        "_writing",
+    )
+
+    _sock: socket.socket | None
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        sock: socket.socket,
+        protocol: Any,
+        connection: TLSConnection,
+        waiter: asyncio.Future[None] | None,
+        server: Attachable | None,
+    ) -> None:
+        # First what the destructor looks at.
+        self._sock = None
+        self._server: Attachable | None = None
+        super().__init__(loop, protocol)
+        self._fd = sock.fileno()
+        self._connection = connection
+        self._buffers = loop_buffers(loop)
+        self._context = contextvars.copy_context()
+        self._waiter = waiter
+        #: Registered with the loop for reading, for writing.
+        self._reading = False
+        self._writing = False
+        #: The handshake is complete; connection_made was called.
+        self._connected = False
+        self._made = False
+        #: close() or an error: no more writes are taken, no more data is delivered.
+        self._closing = False
+        #: connection_lost is scheduled or was called.
+        self._lost = False
+        #: The peer closed its side: close_notify, or the end of its bytes.
+        self._peer_done = False
+        #: The write side was shut; the socket lingers unless the peer is done.
+        self._lingers = False
+        #: A write may go straight to the socket; a read may go straight to the protocol.
+        self._direct = False
+        self._fast_read = False
+        self._sock = sock
+        if server is not None:
+            self._server = server
+            server._attach(self)
+
+    def is_closing(self) -> bool:
+        """True once closed, aborted or lost: nothing written now will be sent."""
+        return self._closing
+
+    def abort(self) -> None:
+        """Drop the connection at once: nothing that waits is sent, no close_notify (clause A08)."""
+        self._force_close(None)
+
+    def __del__(self) -> None:
+        sock = self._sock
+        if sock is not None:
+            warnings.warn(f"unclosed transport {self!r}", ResourceWarning, source=self, stacklevel=2)
+            sock.close()
+            if self._server is not None:
+                self._server._detach(self)
+
+    # ---- readiness ----------------------------------------------------------------------------------
+
+    def _on_readable(self) -> None:
+        raise NotImplementedError
+
+    def _on_writable(self) -> None:
+        raise NotImplementedError
+
+    def _watch_reads(self) -> None:
+        if not self._reading:
+            self._reading = True
+            # A copy, because a context cannot be entered twice.
+            self._context.copy().run(self._loop.add_reader, self._fd, self._on_readable)
+
+    def _ignore_reads(self) -> None:
+        if self._reading:
+            self._reading = False
+            self._loop.remove_reader(self._fd)
+
+    def _watch_writes(self) -> None:
+        if not self._writing:
+            self._writing = True
+            self._context.copy().run(self._loop.add_writer, self._fd, self._on_writable)
+
+    def _ignore_writes(self) -> None:
+        if self._writing:
+            self._writing = False
+            self._loop.remove_writer(self._fd)
+
+    # ---- the end ------------------------------------------------------------------------------------
+
+    def _drop_buffers(self, exc: BaseException | None) -> None:
+        """Forget everything that waits, and stop timers; each side adds its own."""
+
+    def _callback_failed(self, exc: BaseException, name: str) -> None:
+        """A protocol's method raised: its fault is reported, and the connection ends with it."""
+        self._fatal_error(exc, f"Fatal error: protocol.{name}() call failed.")
+
+    def _fatal_error(self, exc: BaseException, message: str) -> None:
+        """Report as asyncio does: an OSError (and so every TLSError) is for the debug log only."""
+        if isinstance(exc, OSError):
+            if self._loop.get_debug():
+                logger.debug("%r: %s", self, message, exc_info=exc)
+        else:
+            self._loop.call_exception_handler(
+                {"message": message, "exception": exc, "transport": self, "protocol": self._protocol}
+            )
+        self._force_close(exc)
+
+    def _fail(self, exc: TLSError, message: str) -> None:
+        """The engine gave up: send its alert, linger so that the alert arrives, and end."""
+        send_path = self._connection.send_path
+        sock = self._sock
+        if self._lost or sock is None:
+            return
+        with contextlib.suppress(OSError):
+            # What the socket does not take now is lost: a peer that does not read learns nothing anyway.
+            while output := send_path.output():
+                send_path.sent(sock.send(output))
+            self._shut_writes()
+        self._fatal_error(_bare(exc), message)
+
+    def _socket_failed(self, exc: OSError, message: str) -> None:
+        """The socket is broken: that is the cause, for the engine too."""
+        if not self._lost:
+            self._connection.fail(SyscallError(f"the connection under TLS failed: {exc}"))
+            self._fatal_error(_bare(exc), message)
+
+    def _shut_writes(self) -> None:
+        """Send FIN behind the last byte."""
+        if self._sock is not None:
+            self._lingers = True
+            with contextlib.suppress(OSError):
+                self._sock.shutdown(socket.SHUT_WR)
+
+    def _finish(self) -> None:
+        """Everything was sent, close_notify included: an orderly end."""
+        self._shut_writes()
+        self._force_close(None)
+
+    def _force_close(self, exc: BaseException | None) -> None:
+        if self._lost:
+            return
+        self._lost = True
+        self._closing = True
+        self._direct = self._fast_read = False
+        self._connection.send_path.discard()
+        self._drop_buffers(exc)
+        self._ignore_reads()
+        self._ignore_writes()
+        self._loop.call_soon(self._call_connection_lost, exc, context=self._context)
+
+    def _call_connection_lost(self, exc: BaseException | None) -> None:
+        protocol = self._protocol
+        try:
+            if self._made:
+                protocol.connection_lost(exc)
+        finally:
+            self._protocol = None
+            sock, self._sock = self._sock, None
+            if sock is not None:
+                if self._lingers and not self._peer_done:
+                    linger(self._loop, sock, self._buffers)
+                else:
+                    sock.close()
+            server, self._server = self._server, None
+            if server is not None:
+                server._detach(self)
+            waiter, self._waiter = self._waiter, None
+            if waiter is not None and not waiter.done():
+                waiter.set_exception(exc or ConnectionAbortedError("aborted in the TLS handshake"))
+
+
+def _bare(exc: _E) -> _E:
+    """`exc` without the frames it passed: whoever keeps it does not keep the connection."""
+    exc.__traceback__ = None
+    exc.__context__ = None
+    return exc

@@ -1,0 +1,452 @@
+"""The write side of a transport: from `write` to the socket, and what waits in between.
+
+Theory of operation. A write on an idle connection is sealed and handed to the socket before `write`
+returns. What cannot go on waits as *plaintext*, by reference, in a deque; sealing stops as soon as the send
+window is full, so ciphertext never piles up (clause A02). The head of the deque is the engine's pending
+write: on readiness the ciphertext is flushed, then the same object is written again, until the engine has
+all of it (clauses A01, W15).
+
+Small writes are gathered without costing the first one anything (clause A05):
+
+* the first write after an event leaves at once. If it was made inside one of this transport's own
+  callbacks, later ones in that callback wait until it returns, and leave together;
+* outside of a callback the first write leaves a time stamp. A second one within `GATHER_TIME`, with no read
+  or write event in between, is queued, with one `call_soon` for the flush; what follows only joins the
+  queue. Request and response, or writes that are far apart, so never pay for an extra turn of the loop.
+
+The queue is flushed earlier when it reaches a full window or the protocol's high-water mark: gathering is
+never the reason why a protocol is paused.
+
+Invariants:
+* bytes leave in the order of the calls; nothing is sealed before what was queued earlier;
+* `_direct` is true exactly while nothing waits and writes may be sealed;
+* while anything waits, a flush is certain to come: the end of a callback (`_in_callback`), a scheduled call
+  (`_scheduled`), a writable socket (`_writing`) or the end of the handshake (`_connected` false);
+* a mutable buffer is sealed before `write` returns, or copied (clause A04).
+
+Refused: a queue of ciphertext; a corking timer; an asyncio task for each write.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections import deque
+from collections.abc import Iterable
+from time import monotonic
+from typing import Any, Final
+
+from tlswrite import limits
+from tlswrite.asyncio.lifecycle import Attachable, Lifecycle, logger
+from tlswrite.asyncio.sending import Sending
+from tlswrite.connection import Buffer, TLSConnection
+from tlswrite.errors import TLSError
+from tlswrite.record.codes import WANT_WRITE
+
+__all__ = ["GATHER_TIME", "WriteSide"]
+
+#: A write that follows another one this soon is gathered. Seconds.
+GATHER_TIME: Final = 0.001
+
+#: Writes of this size are not gathered: they fill records of their own. Bytes.
+_BLOCK: Final = limits.MAX_PLAINTEXT
+#: Small writes are joined up to this size, and the queue is flushed when it reaches it. Bytes.
+_GATHER_SIZE: Final = limits.WINDOW_RECORDS * limits.MAX_PLAINTEXT
+#: A mutable buffer up to this size is sealed in one go whatever else the window must take. Bytes.
+_SEALED_AT_ONCE: Final = (limits.WINDOW_RECORDS - 1) * limits.MAX_PLAINTEXT
+#: Bytes sent at one wake-up before other connections of the loop get their turn.
+_WRITE_BUDGET: Final = 8 * _GATHER_SIZE
+#: Writes after the end before the log says so, asyncio's number.
+_LOG_THRESHOLD: Final = 5
+#: The value of `_recent` for a write made inside a callback, where no clock is needed.
+_IN_CALLBACK: Final = 1.0
+
+
+class WriteSide(Lifecycle):
+    """`write` and its relatives; flow control counts what waits here."""
+
+    __slots__ = (
+        "_accepted",
+        "_backlog",
+        "_dropped_writes",
+        "_eof",
+        "_flushing",
+        "_in_callback",
+        "_output",
+        "_recent",
+        "_scheduled",
+        "_seal",
+        "_send",
+        "_send_path",
+        "_sendings",
+        "_sent",
+    )
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        sock: socket.socket,
+        protocol: Any,
+        connection: TLSConnection,
+        waiter: asyncio.Future[None] | None,
+        server: Attachable | None,
+    ) -> None:
+        super().__init__(loop, sock, protocol, connection, waiter, server)
+        send_path = self._send_path = connection.send_path
+        # Bound once: they belong to the engine and the socket, so no cycle comes of it.
+        self._seal = send_path.write
+        self._output = send_path.output
+        self._sent = send_path.sent
+        self._send = sock.send
+        #: Plaintext that waits; None when there is none (an empty deque is 700 bytes).
+        self._backlog: deque[bytes | memoryview] | None = None
+        #: Position in the stream behind the last byte that waits; meaningful while `_backlog` is not None.
+        self._accepted = 0
+        #: When the last direct write was made, 0.0 after an event.
+        self._recent = 0.0
+        self._in_callback = False
+        self._scheduled = False
+        self._flushing = False
+        self._eof = False
+        self._dropped_writes = 0
+        self._sendings: deque[Sending] | None = None
+
+    # ---- public -------------------------------------------------------------------------------------
+
+    def write(self, data: Buffer) -> None:
+        """Send `data`, any contiguous buffer; never blocks, and keeps no reference to a mutable buffer.
+
+        Raises TypeError for what is no buffer, BufferError for a view that is not contiguous, RuntimeError
+        after `write_eof`. After the connection is lost or closed the data is dropped; from the fifth time
+        on a warning is logged, as asyncio does.
+        """
+        if (
+            type(data) is bytes
+            and self._direct
+            and data
+            and (
+                not self._recent
+                or len(data) >= _BLOCK
+                or (not self._in_callback and monotonic() - self._recent > GATHER_TIME)
+            )
+        ):
+            before = self._send_path.committed
+            try:
+                if self._seal(data) != len(data):
+                    self._queue(data, before + len(data))
+                else:
+                    output = self._output()
+                    count = self._send(output)
+                    self._sent(count)
+            except (BlockingIOError, InterruptedError):
+                pass
+            except OSError as exc:
+                self._write_failed(exc)
+                return
+            if not self._send_path.has_output:
+                self._recent = _IN_CALLBACK if self._in_callback else monotonic()
+                return
+            self._direct = False
+            self._flush()
+            self._pause_protocol_if_full()
+            return
+        self._write(data)
+
+    def writelines(self, list_of_data: Iterable[Buffer]) -> None:
+        """Send all of an iterable of buffers, as if joined; any iterable, a generator too."""
+        self.write(b"".join(list_of_data))
+
+    def sendall(self, data: Buffer) -> Sending:
+        """Send `data`; to be awaited until the socket has taken all of it, with its size as the result.
+
+        What is returned may be cancelled, by cancelling the task that awaits it: bytes not sealed by then are
+        withdrawn, the connection goes on as if they had never been given, and `committed` of the returned
+        object says how many bytes of `data` the peer gets (clause A10)::
+
+            sending = transport.sendall(data)
+            try:
+                async with asyncio.timeout(1):
+                    await sending
+            except TimeoutError:
+                rest = data[sending.committed :]
+
+        Not awaited it is a `write`. Raises as `write` does, and ConnectionResetError where the connection is
+        closed or lost.
+        """
+        if self._closing:
+            _flat(data)
+            raise ConnectionResetError("the connection is closed")
+        start = self._send_path.committed if self._backlog is None else self._accepted
+        size = _flat(data).nbytes
+        self.write(data)
+        sending = Sending(self._loop, self, start, size)
+        if self._lost:
+            sending._settle(self._send_path.committed, ConnectionResetError("the connection was lost"))
+        elif size and (self._backlog is not None or self._send_path.has_output):
+            if self._sendings is None:
+                self._sendings = deque()
+            self._sendings.append(sending)
+        else:
+            sending._settle(start + size, None)
+        return sending
+
+    @property
+    def committed(self) -> int:
+        """Plaintext bytes sealed so far: they were sent, or will be before anything else."""
+        return self._send_path.committed
+
+    def get_write_buffer_size(self) -> int:
+        """Bytes that wait: plaintext not sealed and ciphertext not sent, each byte once (clause A03)."""
+        size = self._send_path.output_size
+        if self._backlog is not None:
+            size += self._accepted - self._send_path.committed
+        return size
+
+    def can_write_eof(self) -> bool:
+        """True: TLS 1.3 closes the two directions one by one (clause A09, RFC 9846 §6.1)."""
+        return True
+
+    def write_eof(self) -> None:
+        """Close the write side: all that waits, then close_notify, then FIN; reading goes on (clause A09)."""
+        if self._closing or self._eof:
+            return
+        self._eof = True
+        self._direct = False
+        if not self._flushing:
+            self._flush()
+
+    # ---- what waits ---------------------------------------------------------------------------------
+
+    def _write(self, data: Buffer) -> None:
+        """`write` where it is not the plain case: another type, or something waits."""
+        view = None if type(data) is bytes else _flat(data)
+        if self._eof:
+            raise RuntimeError("Cannot call write() after write_eof()")
+        if not (len(data) if view is None else view.nbytes):
+            return
+        if self._closing:
+            if self._dropped_writes >= _LOG_THRESHOLD:
+                logger.warning("socket.send() raised exception.")
+            self._dropped_writes += 1
+            return
+        if view is not None:
+            if (
+                self._direct
+                and not self._recent
+                and view.nbytes <= _SEALED_AT_ONCE
+                and not self._send_path.has_output
+            ):
+                # The engine has no reason to want anything: it is sealed now, so no copy is needed.
+                self._seal(view)
+                self._direct = False
+                self._flush()
+                self._recent = _IN_CALLBACK if self._in_callback else monotonic()
+                self._pause_protocol_if_full()
+                return
+            data = bytes(view)
+        self._queue(
+            data, (self._send_path.committed if self._backlog is None else self._accepted) + len(data)
+        )
+        if self._writing or self._flushing or not self._connected:
+            pass
+        elif self.get_write_buffer_size() > min(self._high_water, _GATHER_SIZE - 1):
+            self._flush()
+        elif not self._in_callback and not self._scheduled:
+            self._scheduled = True
+            self._loop.call_soon(self._flush_gathered, context=self._context)
+        self._pause_protocol_if_full()
+
+    def _queue(self, data: bytes, end: int) -> None:
+        """Append to what waits; `end` is the position in the stream behind it."""
+        if self._backlog is None:
+            self._backlog = deque()
+            self._direct = False
+        self._backlog.append(data)
+        self._accepted = end
+
+    def _flush_gathered(self) -> None:
+        self._scheduled = False
+        if not self._writing and not self._lost:
+            self._flush()
+
+    def _on_writable(self) -> None:
+        self._recent = 0.0
+        self._flush()
+
+    # ---- flush --------------------------------------------------------------------------------------
+
+    def _flush(self) -> None:
+        """Seal and send until nothing waits, the socket is full, or the budget of a wake-up is used."""
+        if self._flushing or self._lost:
+            return
+        self._flushing = True
+        try:
+            while True:
+                blocked = self._move()
+                self._resume_protocol_if_drained()
+                # What the protocol wrote in resume_writing goes too, as far as there is room.
+                if blocked or self._lost or not self._connected or not self._has_work():
+                    break
+        except OSError as exc:
+            self._write_failed(exc)
+            return
+        except Exception as exc:
+            # The application's own: a padding policy that raises.
+            self._fatal_error(exc, "Fatal write error on TLS transport")
+            return
+        finally:
+            self._flushing = False
+        if self._lost:
+            return
+        if blocked:
+            self._direct = False
+            self._watch_writes()
+            return
+        self._ignore_writes()
+        if self._closing:
+            self._finish()
+        elif self._eof:
+            self._shut_writes()
+        else:
+            self._direct = self._connected
+
+    def _has_work(self) -> bool:
+        if self._backlog is not None or self._send_path.has_output:
+            return True
+        return (self._closing or self._eof) and not self._send_path.closed
+
+    def _move(self) -> bool:
+        """Move bytes from the backlog through the engine to the socket; True when the socket is full."""
+        budget = _WRITE_BUDGET
+        while True:
+            if self._connected:
+                self._seal_backlog()
+            while output := self._output():
+                try:
+                    count = self._send(output)
+                except (BlockingIOError, InterruptedError):
+                    return True
+                self._sent(count)
+                if count < len(output):
+                    return True
+                budget -= count
+            if self._sendings is not None:
+                self._settle_sendings()
+            if self._backlog is None or not self._connected:
+                return False
+            if budget <= 0:
+                return True
+
+    def _seal_backlog(self) -> None:
+        """Seal what waits as far as the window has room, and close_notify behind the last byte."""
+        backlog = self._backlog
+        while backlog:
+            head = _gather(backlog) if not self._send_path.pending else backlog[0]
+            count = self._seal(head)
+            if count == WANT_WRITE:
+                return
+            if count < len(head):
+                # Mode.ENABLE_PARTIAL_WRITE: the rest is a new write.
+                backlog[0] = memoryview(head)[count:]
+            else:
+                backlog.popleft()
+        self._backlog = None
+        if self._closing or self._eof:
+            self._connection.close_notify()
+
+    def _write_failed(self, exc: OSError) -> None:
+        """The socket takes no more. If the peer's alert is what came before, that is the true cause."""
+        if self._lost:
+            return
+        error = self._connection.fail(exc) if isinstance(exc, TLSError) else self._last_words()
+        if error is not None:
+            self._fail(error, "Fatal write error on socket transport")
+        else:
+            self._socket_failed(exc, "Fatal write error on socket transport")
+
+    def _last_words(self) -> TLSError | None:
+        """What the peer said before it went: the error that its unread input holds, if any."""
+        raise NotImplementedError
+
+    def _drop_buffers(self, exc: BaseException | None) -> None:
+        super()._drop_buffers(exc)
+        self._backlog = None
+        if self._sendings is not None:
+            self._settle_sendings(exc or ConnectionResetError("the connection was closed"))
+
+    # ---- awaited writes -------------------------------------------------------------------------------
+
+    def _settle_sendings(self, error: BaseException | None = None) -> None:
+        """What is sealed has left; with `error` nothing more will."""
+        sendings = self._sendings
+        committed = self._send_path.committed
+        while sendings and (error is not None or sendings[0].start + sendings[0].size <= committed):
+            sendings.popleft()._settle(committed, error)
+        if not sendings:
+            self._sendings = None
+
+    def _withdraw(self, sending: Sending) -> None:
+        """Take out of the stream what of a cancelled write is not sealed yet."""
+        assert self._sendings is not None
+        self._sendings.remove(sending)
+        begin = max(sending.start, self._send_path.committed)
+        end = sending.start + sending.size
+        if self._backlog is not None and begin < end:
+            self._cut(begin, end)
+            for other in self._sendings:
+                if other.start >= end:
+                    other.start -= end - begin
+        sending._settle(begin, None)
+        if not self._sendings:
+            self._sendings = None
+        self._resume_protocol_if_drained()
+
+    def _cut(self, begin: int, end: int) -> None:
+        """Remove the bytes from `begin` to `end`, positions in the stream, from what waits."""
+        backlog = self._backlog
+        assert backlog is not None
+        position = self._accepted - sum(map(len, backlog))
+        if self._send_path.pending and begin < position + len(backlog[0]):
+            # The engine's pending write loses its end: what is sealed of it stays, the rest is a new write.
+            sealed = self._send_path.abandon()
+            backlog[0] = memoryview(backlog[0])[sealed:]
+            position += sealed
+        kept: deque[bytes | memoryview] = deque()
+        for chunk in backlog:
+            view = memoryview(chunk)
+            before = view[: max(begin - position, 0)]
+            after = view[max(end - position, 0) :]
+            if len(before) + len(after) >= len(chunk):
+                kept.append(chunk)
+            else:
+                kept.extend(piece for piece in (before, after) if piece)
+            position += len(chunk)
+        self._backlog = kept or None
+        self._accepted -= end - begin
+
+
+def _gather(backlog: deque[bytes | memoryview]) -> bytes | memoryview:
+    """The head of what waits; small ones are joined first, up to a window."""
+    size = len(backlog[0])
+    if size >= _BLOCK or len(backlog) == 1:
+        return backlog[0]
+    parts = []
+    size = 0
+    while backlog and size + len(backlog[0]) <= _GATHER_SIZE:
+        part = backlog.popleft()
+        size += len(part)
+        parts.append(part)
+    head = parts[0] if len(parts) == 1 else b"".join(parts)
+    backlog.appendleft(head)
+    return head
+
+
+def _flat(data: Buffer) -> memoryview:
+    """A flat view of the bytes of a contiguous buffer; the errors are as in asyncio's `write`."""
+    try:
+        view = memoryview(data)
+    except TypeError:
+        raise TypeError(f"data argument must be a bytes-like object, not {type(data).__name__!r}") from None
+    if not view.c_contiguous:
+        raise BufferError("the buffer is not contiguous: write a copy of it, bytes(view)")
+    return view if view.format == "B" and view.ndim == 1 else view.cast("B")
