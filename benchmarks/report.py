@@ -1,0 +1,141 @@
+"""Tables, ratios, JSON.
+
+A ratio says how many times the CPU time (or memory) of tlswrite on the same event loop a variant takes:
+above 1 tlswrite is the cheaper one.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import ssl
+import statistics
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+TITLES = {
+    "echo": "Echo, CPU µs a round trip, both ends",
+    "one-way": "One-way, CPU µs a write, both ends",
+    "handshake": "Full handshake with connection and its end, CPU µs, both ends",
+    "memory": "Idle connection, KiB an endpoint",
+}
+
+LEGEND = "(1.50x: takes 1.50 times what tlswrite takes on the same event loop, in this run)"
+
+#: Name of the floor row that is computed: the loop without TLS and the AEAD alone.
+FLOOR = "TCP + AEAD alone"
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """Figures of one workload: by variant, one figure a repetition, in the unit of its family's table."""
+
+    family: str
+    column: str
+    figures: Mapping[str, Sequence[float]]
+
+    def median(self, variant: str) -> float:
+        return statistics.median(self.figures[variant])
+
+    def ratio(self, variant: str, base: str) -> float:
+        """Median over the repetitions of variant / base."""
+        pairs = zip(self.figures[variant], self.figures[base], strict=True)
+        return statistics.median(figure / of for figure, of in pairs)
+
+    def spread(self) -> float:
+        """The widest interquartile range of a variant, as a share of its median."""
+        widest = 0.0
+        for figures in self.figures.values():
+            if len(figures) >= 4:
+                first, middle, third = statistics.quantiles(figures, n=4)
+                widest = max(widest, (third - first) / middle)
+        return widest
+
+
+def floor(tcp: Sequence[float], aead: Sequence[float], passes: int) -> list[float]:
+    """The floor of a workload: what the loop takes without TLS, and the AEAD for the same bytes."""
+    return [without + passes * alone for without, alone in zip(tcp, aead, strict=True)]
+
+
+def tables(results: Sequence[Result]) -> str:
+    """Markdown, one table a family."""
+    families = list(dict.fromkeys(result.family for result in results))
+    return "\n\n".join(_table(family, [r for r in results if r.family == family]) for family in families)
+
+
+def machine() -> dict[str, str]:
+    """What ran it."""
+    versions = {name: _version(name) for name in ("tlswrite", "cryptography", "uvloop", "aiofastnet")}
+    return {
+        "python": f"{platform.python_implementation()} {platform.python_version()}",
+        "ssl": ssl.OPENSSL_VERSION,
+        **{name: version for name, version in versions.items() if version},
+        "system": f"{platform.system()} {platform.machine()}, {os.cpu_count()} CPUs",
+    }
+
+
+def as_json(results: Iterable[Result], missing: Mapping[str, str]) -> str:
+    document: dict[str, Any] = {
+        "machine": machine(),
+        "missing": dict(missing),
+        "results": [
+            {"family": r.family, "column": r.column, "figures": {k: list(v) for k, v in r.figures.items()}}
+            for r in results
+        ],
+    }
+    return json.dumps(document, indent=1)
+
+
+def write_json(path: Path, results: Iterable[Result], missing: Mapping[str, str]) -> None:
+    path.write_text(as_json(results, missing) + "\n")
+
+
+def base_of(variant: str) -> str:
+    """The variant that another is compared with: tlswrite on the same loop."""
+    return f"tlswrite/{'uvloop' if 'uvloop' in variant else 'asyncio'}"
+
+
+def _table(family: str, results: Sequence[Result]) -> str:
+    variants = list(dict.fromkeys(name for result in results for name in result.figures))
+    columns = [result.column or "figure" for result in results]
+    rows = [["variant", *columns]]
+    rows += [[variant, *(_cell(result, variant) for result in results)] for variant in variants]
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    lines = [f"### {TITLES.get(family, family)}", "", _line(rows[0], widths)]
+    lines.append("|" + "|".join("-" * (w + 1) + ("-" if i == 0 else ":") for i, w in enumerate(widths)) + "|")
+    lines += [_line(row, widths) for row in rows[1:]]
+    spread = max(result.spread() for result in results)
+    if spread:
+        lines += ["", f"Widest interquartile range of a figure: {spread:.0%} of its median."]
+    return "\n".join(lines)
+
+
+def _cell(result: Result, variant: str) -> str:
+    if variant not in result.figures:
+        return ""
+    figure = _figure(result.median(variant))
+    base = base_of(variant)
+    if variant == base or base not in result.figures:
+        return figure
+    return f"{figure} ({result.ratio(variant, base):.2f}x)"
+
+
+def _figure(value: float) -> str:
+    return f"{value:.0f}" if value >= 100 else f"{value:.1f}"
+
+
+def _line(cells: Sequence[str], widths: Sequence[int]) -> str:
+    first, *rest = cells
+    padded = [first.ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(rest, widths[1:], strict=True))]
+    return "| " + " | ".join(padded) + " |"
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return None

@@ -1,0 +1,47 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from benchmarks.__main__ import main, present
+from benchmarks.variants import VARIANTS, StandardSSL, Variant
+
+
+def test_a_quick_run_prints_a_row_a_variant_and_writes_the_figures(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "figures.json"
+    assert main(["--quick", "echo-64B", "--json", str(path)]) == 0
+    printed = capsys.readouterr().out
+    there, _ = present(VARIANTS)
+    for variant in there:
+        assert f"| {variant.name} " in printed
+    assert "| TCP/asyncio + AEAD " in printed
+    (result,) = json.loads(path.read_text())["results"]
+    assert (result["family"], result["column"]) == ("echo", "64 B")
+    assert set(result["figures"]) >= {variant.name for variant in there}
+
+
+def test_handshakes_are_shown_with_the_default_key_exchange_beside(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["--quick", "handshake"]) == 0
+    assert "| tlswrite/asyncio X25519MLKEM768 " in capsys.readouterr().out
+
+
+def test_a_name_that_nothing_has_is_answered_with_the_names_there_are(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["throughput"]) == 2
+    assert "echo-64-B" in capsys.readouterr().err
+
+
+def test_a_missing_peer_is_left_out_by_name() -> None:
+    class Absent(StandardSSL):
+        module = "a_library_that_nobody_has"
+
+    there = Variant("there", StandardSSL(), "asyncio")
+    absent = Variant("absent", Absent(), "asyncio")
+    assert present([there, absent]) == ([there], {"absent": "a_library_that_nobody_has"})
