@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID, PublicKeyAlgorithmOID
 
 from tlswrite import limits
@@ -79,9 +80,13 @@ def public_key_of(certificate: x509.Certificate) -> PublicKey:
             # RFC 9846 §4.2.3: a key under the RSASSA-PSS OID is for the rsa_pss_pss schemes only.
             key = PSSPublicKey(key, _pss_hash(certificate.tbs_certificate_bytes))
     if not schemes_for(key):
+        bare = key.key if isinstance(key, PSSPublicKey) else key
+        small_or_giant = (
+            isinstance(bare, rsa.RSAPublicKey) and not MIN_RSA_BITS <= bare.key_size <= MAX_RSA_BITS
+        )
         wanted = (
             f"an RSA key must have {MIN_RSA_BITS} to {MAX_RSA_BITS} bits"
-            if "RSA" in describe(key)
+            if small_or_giant
             else "no signature scheme of TLS 1.3 fits it"
         )
         raise CertificateError(

@@ -146,7 +146,8 @@ def describe(key: object) -> str:
         return f"an RSA key of {key.key_size} bits"
     if isinstance(key, (ec.EllipticCurvePublicKey, ec.EllipticCurvePrivateKey)):
         return f"an EC key on {key.curve.name}"
-    return f"an {type(key).__name__.removesuffix('PublicKey').removesuffix('PrivateKey')} key"
+    name = type(key).__name__.removesuffix("PublicKey").removesuffix("PrivateKey")
+    return f"{'an' if name[0] in 'EMX' else 'a'} {name} key"
 
 
 # ---- algorithms -----------------------------------------------------------------------------------
