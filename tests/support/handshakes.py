@@ -204,6 +204,11 @@ def extending(kind: HandshakeType, extension: int, data: bytes | None, *, nth: i
     return editing(kind, lambda message: with_extension(message, extension, data), nth=nth)
 
 
+def from_client(edit: Edit) -> Edit:
+    """The edit for messages of the client alone."""
+    return lambda name, raw: edit(name, raw) if name == "client" else raw
+
+
 def client_refuses(
     edit: Edit | None,
     expected: type[TLSError],

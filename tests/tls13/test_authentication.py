@@ -1,4 +1,4 @@
-"""Certificate, CertificateVerify, Finished and CertificateRequest, as the client meets them."""
+"""Certificate, CertificateVerify, Finished and CertificateRequest, as each side meets the other's."""
 
 from __future__ import annotations
 
@@ -21,15 +21,19 @@ from tests.support.handshakes import (
     client_refuses,
     editing,
     extending,
+    from_client,
+    server_refuses,
 )
 from tlswrite.crypto.x509 import TrustAnchors, load_credentials
 from tlswrite.errors import (
     CertificateError,
+    CertificateRequired,
     DecodeError,
     DecryptError,
     IllegalParameter,
     MissingExtension,
     TLSError,
+    UnexpectedMessage,
     UnsupportedExtension,
 )
 from tlswrite.iana import (
@@ -37,18 +41,19 @@ from tlswrite.iana import (
     ExtensionType,
     SignatureScheme,
 )
+from tlswrite.messages import extensions as ext
 from tlswrite.messages.certificate import Certificate, CertificateEntry
 from tlswrite.messages.finish import Finished
 
 # ---- the server's identity --------------------------------------------------------------------------
 
 
-def test_a_server_without_certificate_is_client_refuses() -> None:
+def test_a_server_without_certificate_is_refused() -> None:
     # RFC 9846 §4.4.2.4: an empty Certificate message of a server: "decode_error".
     client_refuses(editing(CT, lambda _: Certificate(b"", ())), DecodeError, "no certificate")
 
 
-def test_a_context_in_the_servers_certificate_is_client_refuses() -> None:
+def test_a_context_in_the_servers_certificate_is_refused() -> None:
     # RFC 9846 §4.4.2: in the case of server authentication this field SHALL be zero length.
     client_refuses(changing(CT, request_context=b"x"), IllegalParameter, "certificate_request_context")
 
@@ -106,7 +111,7 @@ def test_without_anchors_the_systems_are_asked() -> None:
     )
 
 
-def test_a_certificate_that_cannot_be_read_is_client_refuses() -> None:
+def test_a_certificate_that_cannot_be_read_is_refused() -> None:
     edit = editing(CT, lambda m: replace(m, entries=(CertificateEntry(b"\x30\x00"),)))
     error = client_refuses(
         edit, CertificateError, client=client_config(verify_mode=ssl.CERT_NONE, check_hostname=False)
@@ -123,12 +128,12 @@ def test_a_certificate_that_cannot_be_read_is_client_refuses() -> None:
         0xFE00,
     ],
 )
-def test_schemes_that_were_not_offered_are_client_refuses(scheme: int) -> None:
+def test_schemes_that_were_not_offered_are_refused(scheme: int) -> None:
     # RFC 9846 §4.4.3: SHA-1 MUST NOT be used; §4.2.3: RSASSA-PKCS1-v1_5 is for certificates alone.
     client_refuses(changing(CV, scheme=scheme), IllegalParameter, "not offered")
 
 
-def test_a_scheme_that_does_not_fit_the_key_is_client_refuses() -> None:
+def test_a_scheme_that_does_not_fit_the_key_is_refused() -> None:
     # RFC 9846 §4.4.3: MUST be compatible with the key in the sender's certificate.
     client_refuses(changing(CV, scheme=SignatureScheme.ed25519), IllegalParameter, "an EC key on secp256r1")
 
@@ -161,7 +166,7 @@ def asking(**fields: Any) -> Any:
     return server_config(verify_mode=ssl.CERT_OPTIONAL, trust_anchors=anchors(), **fields)
 
 
-def test_a_request_without_signature_algorithms_is_client_refuses() -> None:
+def test_a_request_without_signature_algorithms_is_refused() -> None:
     # RFC 9846 §4.3.2: the "signature_algorithms" extension MUST be specified.
     edit = extending(CR, ExtensionType.SIGNATURE_ALGORITHMS, None)
     client_refuses(edit, MissingExtension, "signature_algorithms", server=asking())
@@ -205,3 +210,94 @@ def test_every_kind_of_client_certificate(key_type: str) -> None:
     assert run.complete, run.server.error
     assert run.server.io.result is not None
     assert run.server.io.result.peer_chain == credentials(key_type, client=True).chain
+
+
+# ---- client authentication, at the server ------------------------------------------------------------
+
+
+def insisting(required: bool = True, **fields: Any) -> Any:
+    mode = ssl.CERT_REQUIRED if required else ssl.CERT_OPTIONAL
+    return server_config(verify_mode=mode, trust_anchors=anchors(), **fields)
+
+
+AUTHENTIC = client_config(credentials=credentials(client=True))
+
+
+def test_a_required_certificate_that_does_not_come_is_certificate_required() -> None:
+    # RFC 9846 §4.4.2.4: "certificate_required".
+    error = server_refuses(None, CertificateRequired, server=insisting())
+    assert error.alert == AlertDescription.CERTIFICATE_REQUIRED
+
+
+def test_the_request_names_schemes_and_authorities() -> None:
+    request = Handshake(AUTHENTIC, insisting()).sent("server", CR)[0]
+    assert request.request_context == b""
+    schemes = ext.parse_signature_algorithms(request.extension(ExtensionType.SIGNATURE_ALGORITHMS))
+    assert schemes == server_config().signature_schemes
+    assert SignatureScheme.rsa_pkcs1_sha256 in ext.parse_signature_algorithms(
+        request.extension(ExtensionType.SIGNATURE_ALGORITHMS_CERT)
+    )
+    authorities = request.extension(ExtensionType.CERTIFICATE_AUTHORITIES)
+    assert ext.parse_certificate_authorities(authorities) == anchors().subjects
+
+
+@pytest.mark.parametrize("required", [True, False])
+@pytest.mark.parametrize(
+    ("options", "alert"),
+    [
+        (
+            {"not_after": pki.NOW - pki.DAY, "not_before": pki.NOW - 2 * pki.DAY},
+            AlertDescription.CERTIFICATE_EXPIRED,
+        ),
+        ({"issuer": pki.stranger()}, AlertDescription.UNKNOWN_CA),
+        ({"client": False}, AlertDescription.UNSUPPORTED_CERTIFICATE),
+    ],
+)
+def test_client_certificates_that_do_not_verify(
+    required: bool, options: dict[str, Any], alert: AlertDescription
+) -> None:
+    made = pki.issue(("client",), **{"client": True, **options})
+    client = client_config(credentials=load_credentials(made.chain_pem, made.key_pem))
+    assert server_refuses(None, CertificateError, client=client, server=insisting(required)).alert == alert
+
+
+def test_a_context_in_the_clients_certificate_is_refused() -> None:
+    edit = from_client(changing(CT, request_context=b"x"))
+    server_refuses(
+        edit, IllegalParameter, "certificate_request_context", client=AUTHENTIC, server=insisting()
+    )
+
+
+def test_extensions_of_the_clients_certificate_must_have_been_asked_for() -> None:
+    def change(message: Certificate) -> Certificate:
+        entry = CertificateEntry(message.entries[0].der, ((ExtensionType.STATUS_REQUEST, b"\1\0\0\0"),))
+        return replace(message, entries=(entry,))
+
+    edit = from_client(editing(CT, change))
+    server_refuses(edit, UnsupportedExtension, "status_request", client=AUTHENTIC, server=insisting())
+
+
+@pytest.mark.parametrize("scheme", [SignatureScheme.rsa_pkcs1_sha256, SignatureScheme.ecdsa_sha1, 0xFE00])
+def test_schemes_that_were_not_asked_for_are_refused(scheme: int) -> None:
+    edit = from_client(changing(CV, scheme=scheme))
+    server_refuses(edit, IllegalParameter, "not offered", client=AUTHENTIC, server=insisting())
+
+
+def test_a_bad_signature_of_the_client_is_a_decrypt_error() -> None:
+    edit = from_client(changing(CV, signature=b"\x30\x06\2\1\1\2\1\1"))
+    server_refuses(edit, DecryptError, "does not verify", client=AUTHENTIC, server=insisting())
+
+
+def test_a_finished_instead_of_the_certificate_verify_is_unexpected() -> None:
+    # RFC 9846 §4.4.3: clients MUST send CertificateVerify whenever the Certificate is non-empty.
+    def edit(name: str, raw: bytes) -> list[bytes]:
+        return [] if name == "client" and raw[0] == CV else [raw]
+
+    server_refuses(
+        edit, UnexpectedMessage, "finished received in state WAIT_CV", client=AUTHENTIC, server=insisting()
+    )
+
+
+def test_a_bad_finished_of_the_client_is_a_decrypt_error() -> None:
+    edit = from_client(editing(FIN, lambda m: Finished(bytes(len(m.verify_data)))))
+    server_refuses(edit, DecryptError, "Finished does not verify")

@@ -141,19 +141,19 @@ def test_the_version_may_not_change_after_a_retry_request() -> None:
     )
 
 
-def test_a_server_hello_without_key_share_is_client_refuses() -> None:
+def test_a_server_hello_without_key_share_is_refused() -> None:
     # RFC 9846 §9.2: key_share is REQUIRED.
     client_refuses(extending(SH, ExtensionType.KEY_SHARE, None), MissingExtension, "key_share")
 
 
-def test_a_share_of_another_group_is_client_refuses() -> None:
+def test_a_share_of_another_group_is_refused() -> None:
     # RFC 9846 §4.2.8: the same group as one of the client's shares.
     data = ext.encode_key_share_server(NamedGroup.secp256r1, b"\x04" + bytes(64))
     error = client_refuses(extending(SH, ExtensionType.KEY_SHARE, data), IllegalParameter, "secp256r1")
     assert "none was sent" in error.message
 
 
-def test_a_share_of_another_group_than_requested_is_client_refuses() -> None:
+def test_a_share_of_another_group_than_requested_is_refused() -> None:
     # RFC 9846 §4.2.8: after a HelloRetryRequest the group MUST be the one it asked for.
     data = ext.encode_key_share_server(NamedGroup.x25519, bytes(range(32)))
     client_refuses(
@@ -165,13 +165,13 @@ def test_a_share_of_another_group_than_requested_is_client_refuses() -> None:
     )
 
 
-def test_an_invalid_share_is_client_refuses() -> None:
+def test_an_invalid_share_is_refused() -> None:
     # RFC 9846 §7.4.2: the all-zero shared secret.
     data = ext.encode_key_share_server(NamedGroup.x25519, bytes(32))
     client_refuses(extending(SH, ExtensionType.KEY_SHARE, data), IllegalParameter, "small order")
 
 
-def test_another_suite_than_that_of_the_retry_request_is_client_refuses() -> None:
+def test_another_suite_than_that_of_the_retry_request_is_refused() -> None:
     # RFC 9846 §4.1.4: MUST check that the suite is the same: "illegal_parameter".
     client_refuses(
         changing(SH, cipher_suite=CipherSuite.TLS_AES_256_GCM_SHA384, nth=1),

@@ -32,8 +32,6 @@ from tests.support.handshakes import (
 from tlswrite.config import ServerConfig
 from tlswrite.crypto.x509 import load_credentials
 from tlswrite.errors import (
-    CertificateError,
-    CertificateRequired,
     DecodeError,
     DecryptError,
     HandshakeFailure,
@@ -44,7 +42,6 @@ from tlswrite.errors import (
     TLSError,
     UnexpectedMessage,
     UnrecognizedName,
-    UnsupportedExtension,
 )
 from tlswrite.handshake.entropy import SYSTEM
 from tlswrite.iana import (
@@ -54,20 +51,12 @@ from tlswrite.iana import (
     ExtensionType,
     HandshakeType,
     NamedGroup,
-    SignatureScheme,
 )
 from tlswrite.messages import extensions as ext
-from tlswrite.messages.certificate import Certificate, CertificateEntry
-from tlswrite.messages.finish import Finished
 from tlswrite.tls13.server import ServerHandshake, server_handshake
 
 P256 = (NamedGroup.secp256r1,)
 BOTH = (NamedGroup.x25519, NamedGroup.secp256r1)
-
-
-def from_client(edit: Edit) -> Edit:
-    """The edit for messages of the client alone."""
-    return lambda name, raw: edit(name, raw) if name == "client" else raw
 
 
 # ---- the figures ------------------------------------------------------------------------------------
@@ -80,13 +69,6 @@ def test_the_waits_are_those_of_the_figure() -> None:
     assert run.server.io.log == [
         "server_hello",
         CCS,
-        CH,
-        CR,
-        CT,
-        CV,
-        EE,
-        FIN,
-        SH,
         "read key",
         "write key",
         "encrypted_extensions",
@@ -111,13 +93,6 @@ def test_the_waits_with_retry_and_client_authentication_are_those_of_the_figure(
     assert run.server.io.log == [
         "server_hello",
         CCS,
-        CH,
-        CR,
-        CT,
-        CV,
-        EE,
-        FIN,
-        SH,
         "server_hello",
         "read key",
         "write key",
@@ -419,7 +394,7 @@ def test_a_client_may_name_a_larger_limit_than_there_is() -> None:
     assert run.server.io.sealers[-1].max_content == 16384
 
 
-def test_protocols_without_overlap_are_server_refuses() -> None:
+def test_protocols_without_overlap_are_refused() -> None:
     # RFC 7301 §3.2: a fatal "no_application_protocol" alert.
     client = client_config(alpn_protocols=("h3", "grpc"), grease=False)
     server = server_config(alpn_protocols=("h2",))
@@ -456,92 +431,3 @@ def test_the_callback_may_refuse_a_name() -> None:
         None, UnrecognizedName, "no server named localhost", server=server_config(sni_callback=choose)
     )
     assert error.alert == AlertDescription.UNRECOGNIZED_NAME
-
-
-# ---- client authentication --------------------------------------------------------------------------
-
-
-def asking(required: bool = True, **fields: Any) -> Any:
-    mode = ssl.CERT_REQUIRED if required else ssl.CERT_OPTIONAL
-    return server_config(verify_mode=mode, trust_anchors=anchors(), **fields)
-
-
-AUTHENTIC = client_config(credentials=credentials(client=True))
-
-
-def test_a_required_certificate_that_does_not_come_is_certificate_required() -> None:
-    # RFC 9846 §4.4.2.4: "certificate_required".
-    error = server_refuses(None, CertificateRequired, server=asking())
-    assert error.alert == AlertDescription.CERTIFICATE_REQUIRED
-
-
-def test_the_request_names_schemes_and_authorities() -> None:
-    request = Handshake(AUTHENTIC, asking()).sent("server", CR)[0]
-    assert request.request_context == b""
-    schemes = ext.parse_signature_algorithms(request.extension(ExtensionType.SIGNATURE_ALGORITHMS))
-    assert schemes == server_config().signature_schemes
-    assert SignatureScheme.rsa_pkcs1_sha256 in ext.parse_signature_algorithms(
-        request.extension(ExtensionType.SIGNATURE_ALGORITHMS_CERT)
-    )
-    authorities = request.extension(ExtensionType.CERTIFICATE_AUTHORITIES)
-    assert ext.parse_certificate_authorities(authorities) == anchors().subjects
-
-
-@pytest.mark.parametrize("required", [True, False])
-@pytest.mark.parametrize(
-    ("options", "alert"),
-    [
-        (
-            {"not_after": pki.NOW - pki.DAY, "not_before": pki.NOW - 2 * pki.DAY},
-            AlertDescription.CERTIFICATE_EXPIRED,
-        ),
-        ({"issuer": pki.stranger()}, AlertDescription.UNKNOWN_CA),
-        ({"client": False}, AlertDescription.UNSUPPORTED_CERTIFICATE),
-    ],
-)
-def test_client_certificates_that_do_not_verify(
-    required: bool, options: dict[str, Any], alert: AlertDescription
-) -> None:
-    made = pki.issue(("client",), **{"client": True, **options})
-    client = client_config(credentials=load_credentials(made.chain_pem, made.key_pem))
-    assert server_refuses(None, CertificateError, client=client, server=asking(required)).alert == alert
-
-
-def test_a_context_in_the_clients_certificate_is_server_refuses() -> None:
-    edit = from_client(changing(CT, request_context=b"x"))
-    server_refuses(edit, IllegalParameter, "certificate_request_context", client=AUTHENTIC, server=asking())
-
-
-def test_extensions_of_the_clients_certificate_must_have_been_asked_for() -> None:
-    def change(message: Certificate) -> Certificate:
-        entry = CertificateEntry(message.entries[0].der, ((ExtensionType.STATUS_REQUEST, b"\1\0\0\0"),))
-        return replace(message, entries=(entry,))
-
-    edit = from_client(editing(CT, change))
-    server_refuses(edit, UnsupportedExtension, "status_request", client=AUTHENTIC, server=asking())
-
-
-@pytest.mark.parametrize("scheme", [SignatureScheme.rsa_pkcs1_sha256, SignatureScheme.ecdsa_sha1, 0xFE00])
-def test_schemes_that_were_not_asked_for_are_server_refuses(scheme: int) -> None:
-    edit = from_client(changing(CV, scheme=scheme))
-    server_refuses(edit, IllegalParameter, "not offered", client=AUTHENTIC, server=asking())
-
-
-def test_a_bad_signature_of_the_client_is_a_decrypt_error() -> None:
-    edit = from_client(changing(CV, signature=b"\x30\x06\2\1\1\2\1\1"))
-    server_refuses(edit, DecryptError, "does not verify", client=AUTHENTIC, server=asking())
-
-
-def test_a_finished_instead_of_the_certificate_verify_is_unexpected() -> None:
-    # RFC 9846 §4.4.3: clients MUST send CertificateVerify whenever the Certificate is non-empty.
-    def edit(name: str, raw: bytes) -> list[bytes]:
-        return [] if name == "client" and raw[0] == CV else [raw]
-
-    server_refuses(
-        edit, UnexpectedMessage, "finished received in state WAIT_CV", client=AUTHENTIC, server=asking()
-    )
-
-
-def test_a_bad_finished_of_the_client_is_a_decrypt_error() -> None:
-    edit = from_client(editing(FIN, lambda m: Finished(bytes(len(m.verify_data)))))
-    server_refuses(edit, DecryptError, "Finished does not verify")
