@@ -169,6 +169,8 @@ class Link:
         self.sock = sock
         self.timeout = timeout
         self.closed = False  # the peer's close_notify was seen
+        self.wire_in = bytearray()  # the beginning of what came, for tests that look at the handshake
+        self.wire_out = bytearray()
         self._out = b""
         sock.setblocking(False)
 
@@ -285,7 +287,9 @@ class Link:
         if not readable and not writable:
             raise TimeoutError(f"no {'input' if reading else 'room for output'} in {self.timeout} s")
         if writable:
-            self._out = self._out[self.sock.send(self._out) :]
+            sent = self.sock.send(self._out)
+            self._note(self.wire_out, self._out[:sent])
+            self._out = self._out[sent:]
         if readable:
             self._receive()
 
@@ -294,7 +298,13 @@ class Link:
             data = self.sock.recv(CHUNK)
         except ConnectionError as error:
             raise SyscallError(f"the socket failed: {error}") from error
+        self._note(self.wire_in, data)
         if data:
             self.connection.bio_write(data)
         else:
             self.connection.bio_write_eof()
+
+    @staticmethod
+    def _note(wire: bytearray, data: bytes) -> None:
+        if len(wire) < CHUNK:
+            wire += data

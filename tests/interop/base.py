@@ -1,0 +1,216 @@
+"""What the peers share: what a test asks for, how the two sides meet, the peer's half of a conversation.
+
+A peer plays one of two roles, `server` or `client`; the engine plays the other. A test describes both
+sides in a `Setup`, opens a `meeting`, and gets a `Link` (the engine on its socket) and a `Session` (the
+peer at the other end).
+
+The peer's half of a conversation is one of these flows:
+
+    echo     send back what comes, up to our close_notify, then close
+    collect  read up to our close_notify, send all of it back, then close (half-close by us)
+    first    send `DATA`, then close_notify, then read up to ours (half-close by the peer)
+    close    send back `len(DATA)` bytes, then close_notify first
+    pipe     programs that connect their standard input and output; both directions at once
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import random
+import select
+import socket
+import ssl
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar
+
+from tests.support.pki import Files, Issued, authority, issue, write
+from tests.support.pump import Link
+from tlswrite.config import ClientConfig, ServerConfig
+from tlswrite.connection import TLSConnection
+from tlswrite.crypto.x509 import TrustAnchors, load_credentials
+from tlswrite.iana import CipherSuite, NamedGroup
+
+HOST = "127.0.0.1"
+NAME = "localhost"
+LIMIT = 20.0
+
+#: What goes both ways: more than 1 MiB, and no multiple of a record.
+DATA = random.Random(8446).randbytes((1 << 20) + 4321)
+
+SUITES = (
+    CipherSuite.TLS_AES_128_GCM_SHA256,
+    CipherSuite.TLS_AES_256_GCM_SHA384,
+    CipherSuite.TLS_CHACHA20_POLY1305_SHA256,
+)
+ECDHE = (NamedGroup.x25519, NamedGroup.secp256r1, NamedGroup.secp384r1, NamedGroup.secp521r1)
+KEY_TYPES = (
+    "ecdsa_secp256r1",
+    "ecdsa_secp384r1",
+    "ecdsa_secp521r1",
+    "rsa",
+    "rsa_pss",
+    "ed25519",
+    "ed448",
+)
+
+#: What programs that connect their pipes send in the other direction at the same time: no letter that one of
+#: them takes for a command.
+REPLY = random.Random(9846).randbytes((1 << 19) + 1234).hex().encode()
+
+#: The random of a HelloRetryRequest begins so on the wire (RFC 9846 §4.1.3).
+RETRY = bytes.fromhex("cf21ad74e59a6111be1d8c021e65b891")
+
+
+class Missing(Exception):
+    """The peer is not on this machine."""
+
+
+def digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a test asks of both sides; an empty field leaves each side its default."""
+
+    flow: str = "echo"
+    key_type: str = "ecdsa_secp256r1"
+    #: The only suite of the engine, and of a peer that can be told.
+    suite: CipherSuite | None = None
+    #: The groups of the peer, best first.
+    groups: tuple[NamedGroup, ...] = ()
+    alpn: tuple[str, ...] = ()
+    client_certificate: bool = False
+    #: Further fields of the engine's configuration.
+    ours: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def server_certificate(self) -> Issued:
+        return issue(key_type=self.key_type)
+
+    def write(self, directory: Path, role: str) -> Files:
+        """The files of a peer that plays this role."""
+        if role == "server":
+            return write(directory, self.server_certificate, "server")
+        return write(directory, client_certificate(), "client")
+
+
+def client_certificate() -> Issued:
+    return issue(("client.example",), client=True)
+
+
+class Session:
+    """The peer's end of one conversation. Peers override what they do otherwise."""
+
+    port: int  # where a peer that is a server listens
+
+    def alive(self) -> bool:
+        return True
+
+    def exchange(self, link: Link, data: bytes = DATA) -> None:
+        """Move data both ways at once and compare it; here for a peer that echoes."""
+        assert digest(link.exchange(data, len(data))) == digest(data)
+
+    def close_first(self) -> None:
+        """Make the peer end the conversation, for the flow `close`; a peer that counts does so by itself."""
+
+    def wait(self) -> dict[str, Any]:
+        """Wait for the peer's end; what it saw. Fails where it did not end well.
+
+        Keys: `close_notify` (bool: ours arrived), `sha256` (of all it received), `alpn`, `cipher`,
+        `client` (it saw a client certificate); a peer leaves out what it cannot tell.
+        """
+        raise NotImplementedError
+
+
+class Peer:
+    """One peer: what it can do, and how it is started."""
+
+    name: ClassVar[str]
+    roles: ClassVar[tuple[str, ...]] = ("server", "client")
+    flows: ClassVar[tuple[str, ...]] = ("echo", "collect", "first", "close")
+    suites: ClassVar[tuple[CipherSuite, ...]] = SUITES
+    groups: ClassVar[tuple[NamedGroup, ...]] = ECDHE
+    #: Roles in which it can be told its groups; in others only ours are set, which may take a second hello.
+    chooses_groups: ClassVar[tuple[str, ...]] = ("server", "client")
+    #: For HelloRetryRequest to a peer that is a client: one it offers without a share.
+    retry_group: ClassVar[NamedGroup] = NamedGroup.secp384r1
+    key_types: ClassVar[tuple[str, ...]] = KEY_TYPES
+    alpn: ClassVar[bool] = True
+    client_certificates: ClassVar[tuple[str, ...]] = ("server", "client")
+
+    def version(self) -> str:
+        """Its version in words. Raises `Missing` where it is not on this machine."""
+        raise NotImplementedError
+
+    def serve(self, setup: Setup, directory: Path) -> contextlib.AbstractContextManager[Session]:
+        raise NotImplementedError
+
+    def connect(self, setup: Setup, directory: Path, port: int) -> contextlib.AbstractContextManager[Session]:
+        raise NotImplementedError
+
+
+def free_port() -> int:
+    """A port for a program that cannot tell which one it was given."""
+    with socket.create_server((HOST, 0)) as listener:
+        return listener.getsockname()[1]
+
+
+def dial(port: int, alive: Callable[[], bool] = lambda: True) -> socket.socket:
+    """Connect to a program that does not say when it listens: again and again while it lives."""
+    deadline = time.monotonic() + LIMIT
+    while True:
+        try:
+            return socket.create_connection((HOST, port), LIMIT)
+        except ConnectionRefusedError:
+            if time.monotonic() > deadline or not alive():
+                raise
+            select.select([], [], [], 0.01)
+
+
+@contextlib.contextmanager
+def meeting(peer: Peer, role: str, setup: Setup, directory: Path) -> Iterator[tuple[Link, Session]]:
+    """The peer in its role and the engine in the other, connected; the handshake is not done yet."""
+    if role == "server":
+        with peer.serve(setup, directory) as session:
+            connection = our_client(setup)
+            with Link(connection, dial(session.port, session.alive), LIMIT) as link:
+                yield link, session
+    else:
+        with socket.create_server((HOST, 0)) as listener:
+            listener.settimeout(LIMIT)
+            with peer.connect(setup, directory, listener.getsockname()[1]) as session:
+                connection = our_server(setup)
+                with Link(connection, listener.accept()[0], LIMIT) as link:
+                    yield link, session
+
+
+def our_client(setup: Setup) -> TLSConnection:
+    fields = _our_fields(setup)
+    if setup.client_certificate:
+        fields["credentials"] = _credentials(client_certificate())
+    return TLSConnection(ClientConfig(**fields), server_hostname=NAME)
+
+
+def our_server(setup: Setup) -> TLSConnection:
+    fields = _our_fields(setup)
+    if setup.client_certificate:
+        fields["verify_mode"] = ssl.CERT_REQUIRED
+    return TLSConnection(ServerConfig(credentials=(_credentials(setup.server_certificate),), **fields))
+
+
+def _our_fields(setup: Setup) -> dict[str, Any]:
+    fields: dict[str, Any] = {"trust_anchors": TrustAnchors.from_pem(authority().certificate_pem)}
+    if setup.suite is not None:
+        fields["cipher_suites"] = (setup.suite,)
+    if setup.alpn:
+        fields["alpn_protocols"] = setup.alpn
+    return fields | setup.ours
+
+
+def _credentials(issued: Issued) -> Any:
+    return load_credentials(issued.chain_pem, issued.key_pem, None)

@@ -1,0 +1,51 @@
+"""Peers that are programs of these tests: told what to do in JSON, they tell what they saw in JSON."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from tests.interop.base import DATA, HOST, NAME, Session, Setup
+from tests.interop.process import Child
+
+
+class ScriptSession(Session):
+    def __init__(self, child: Child) -> None:
+        self.child = child
+
+    def wait(self) -> dict[str, Any]:
+        assert self.child.exit_status() == 0, self.child.stderr.decode()
+        return json.loads(self.child.wait_for(rb"seen (\{.*\})")[1])
+
+
+@contextlib.contextmanager
+def run_script(
+    command: Sequence[str | Path], role: str, setup: Setup, directory: Path, port: int = 0
+) -> Iterator[ScriptSession]:
+    """Start the program in its role; a server's port is known when this returns."""
+    files = setup.write(directory, role)
+    with_certificate = role == "server" or setup.client_certificate
+    (directory / "data").write_bytes(DATA)
+    words = {
+        "role": role,
+        "host": HOST,
+        "port": port,
+        "name": NAME,
+        "flow": setup.flow,
+        "data": str(directory / "data"),
+        "cert": str(files.certfile) if with_certificate else "",
+        "key": str(files.keyfile) if with_certificate else "",
+        "ca": str(files.cafile),
+        "client": setup.client_certificate,
+        "suite": setup.suite.name if setup.suite is not None else "",
+        "groups": [group.name for group in setup.groups],
+        "alpn": list(setup.alpn),
+    }
+    with Child([*command, json.dumps(words)], cwd=directory) as child:
+        session = ScriptSession(child)
+        if role == "server":
+            session.port = int(child.wait_for(rb"port (\d+)")[1])
+        yield session

@@ -1,0 +1,207 @@
+"""What every peer is put through, in both roles; a peer's module subclasses `InteropSuite`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, ClassVar
+
+import pytest
+
+from tests.interop.base import (
+    DATA,
+    RETRY,
+    Missing,
+    Peer,
+    Setup,
+    digest,
+    meeting,
+)
+from tests.support.pump import Link
+from tlswrite.iana import CipherSuite, NamedGroup
+
+SHORT = DATA[:40_000]
+
+
+class InteropSuite:
+    """Each test runs for the roles, suites, groups and key types that the peer has."""
+
+    peer: ClassVar[Peer]
+
+    @pytest.fixture(autouse=True)
+    def _present(self, record_property: Any) -> None:
+        try:
+            version = self.peer.version()
+        except Missing as missing:
+            record_property("interop", (self.peer.name, "not here"))
+            pytest.skip(f"{self.peer.name}: {missing}")
+        record_property("interop", (self.peer.name, version))
+
+    def test_data_both_ways_and_clean_shutdown(self, role: str, tmp_path: Path) -> None:
+        """More than 1 MiB each way; we close first, and each side sees the other's close_notify."""
+        setup = Setup(flow=self.peer.flows[0], alpn=("http/1.1",) if self.peer.alpn else ())
+        with meeting(self.peer, role, setup, tmp_path) as (link, session):
+            link.handshake()
+            session.exchange(link)
+            link.close()
+            seen = session.wait()
+        assert seen.get("close_notify", True), seen
+        if self.peer.alpn:
+            assert link.connection.selected_alpn_protocol() == "http/1.1"
+            assert seen.get("alpn", "http/1.1") == "http/1.1"
+
+    def test_suite(self, role: str, suite: CipherSuite, tmp_path: Path) -> None:
+        setup = Setup(flow=self.peer.flows[0], suite=suite)
+        with meeting(self.peer, role, setup, tmp_path) as (link, session):
+            link.handshake()
+            session.exchange(link, SHORT)
+            link.close()
+            session.wait()
+        assert link.connection.cipher()[0] == suite.name
+
+    def test_group(self, role: str, group: NamedGroup, tmp_path: Path) -> None:
+        """Restricted to one group on both sides, where the peer can be: no HelloRetryRequest then."""
+        told = role in self.peer.chooses_groups
+        groups = (group,) if told else ()
+        setup = Setup(flow=self.peer.flows[0], groups=groups, ours={"groups": (group,)})
+        with meeting(self.peer, role, setup, tmp_path) as (link, session):
+            link.handshake()
+            session.exchange(link, SHORT)
+            link.close()
+            session.wait()
+        assert link.connection.group() == group.name
+        assert not (told and _was_retried(link))
+
+    def test_hello_retry_request(self, role: str, tmp_path: Path) -> None:
+        """The client offers a group that it sends no share for, and the server wants that one."""
+        retry = self.peer.retry_group
+        told = role in self.peer.chooses_groups
+        if role == "client":
+            groups = (NamedGroup.x25519, retry) if told else ()
+            setup = Setup(flow=self.peer.flows[0], groups=groups, ours={"groups": (retry,)})
+        elif told:
+            ours = {"groups": (NamedGroup.x25519, retry), "key_shares": (NamedGroup.x25519,)}
+            setup = Setup(flow=self.peer.flows[0], groups=(retry,), ours=ours)
+        else:
+            setup = Setup(flow=self.peer.flows[0], ours={"groups": (retry,), "key_shares": ()})
+        with meeting(self.peer, role, setup, tmp_path) as (link, session):
+            link.handshake()
+            session.exchange(link, SHORT)
+            link.close()
+            session.wait()
+        assert link.connection.group() == retry.name
+        assert _was_retried(link)
+
+    def test_hello_retry_with_cookie(self, tmp_path: Path) -> None:
+        """Our server asks for a cookie; the peer returns it."""
+        if "client" not in self.peer.roles:
+            pytest.skip("the peer is no client")
+        setup = Setup(flow=self.peer.flows[0], ours={"hello_retry_cookie": True})
+        with meeting(self.peer, "client", setup, tmp_path) as (link, session):
+            link.handshake()
+            session.exchange(link, SHORT)
+            link.close()
+            session.wait()
+        assert _was_retried(link)
+
+    def test_server_key_type(self, role: str, key_type: str, tmp_path: Path) -> None:
+        setup = Setup(flow=self.peer.flows[0], key_type=key_type)
+        with meeting(self.peer, role, setup, tmp_path) as (link, session):
+            link.handshake()
+            session.exchange(link, SHORT)
+            link.close()
+            session.wait()
+
+    def test_client_certificate(self, role: str, tmp_path: Path) -> None:
+        if role not in self.peer.client_certificates:
+            pytest.skip(f"{self.peer.name} as {role} has no client certificates here")
+        setup = Setup(flow=self.peer.flows[0], client_certificate=True)
+        with meeting(self.peer, role, setup, tmp_path) as (link, session):
+            link.handshake()
+            session.exchange(link, SHORT)
+            link.close()
+            seen = session.wait()
+        assert seen.get("client", True), seen
+        if role == "client":
+            names = link.connection.getpeercert()["subjectAltName"]
+            assert names == (("DNS", "client.example"),)
+
+    def test_key_update_by_us(self, role: str, tmp_path: Path) -> None:
+        """We change our keys and ask the peer to, in the middle of data both ways."""
+        setup = Setup(flow=self.peer.flows[0])
+        with meeting(self.peer, role, setup, tmp_path) as (link, session):
+            link.handshake()
+            session.exchange(link, SHORT)
+            before = _read_key(link)
+            link.connection.key_update()
+            session.exchange(link, SHORT)
+            assert _read_key(link) is before, "the peer was not asked"
+            link.connection.key_update(request_peer=True)
+            session.exchange(link, SHORT)  # what comes back may have been sent before the peer was asked
+            session.exchange(link, SHORT)
+            assert _read_key(link) is not before, "the peer did not answer with a KeyUpdate"
+            link.close()
+            seen = session.wait()
+        assert seen.get("key_updates", 2) == 2
+
+    def test_peer_closes_first(self, role: str, tmp_path: Path) -> None:
+        if "close" not in self.peer.flows:
+            pytest.skip(f"{self.peer.name} cannot be made to close first here")
+        with meeting(self.peer, role, Setup(flow="close"), tmp_path) as (link, session):
+            link.handshake()
+            session.exchange(link)
+            session.close_first()
+            assert link.exchange(b"", None) == b""
+            link.half_close()
+            seen = session.wait()
+        assert seen.get("close_notify", True), seen
+
+    def test_half_close_by_us(self, role: str, tmp_path: Path) -> None:
+        """After our close_notify the peer still sends 1 MiB, and we read it."""
+        if "collect" not in self.peer.flows:
+            pytest.skip(f"{self.peer.name} cannot go on after our close_notify")
+        with meeting(self.peer, role, Setup(flow="collect"), tmp_path) as (link, session):
+            link.handshake()
+            link.send(DATA)
+            link.half_close()
+            assert digest(link.exchange(b"", None)) == digest(DATA)
+            seen = session.wait()
+        assert seen.get("sha256", digest(DATA)) == digest(DATA)
+
+    def test_half_close_by_the_peer(self, role: str, tmp_path: Path) -> None:
+        """After the peer's close_notify we still send 1 MiB, and it arrives."""
+        if "first" not in self.peer.flows:
+            pytest.skip(f"{self.peer.name} cannot go on after its close_notify")
+        with meeting(self.peer, role, Setup(flow="first"), tmp_path) as (link, session):
+            link.handshake()
+            assert digest(link.exchange(b"", None)) == digest(DATA)
+            link.send(DATA)
+            link.half_close()
+            seen = session.wait()
+        assert seen["sha256"] == digest(DATA)
+
+
+def parametrize_for_peer(metafunc: pytest.Metafunc) -> None:
+    """Parameters from the peer of the test's class; see the conftest of this directory."""
+    peer: Peer = metafunc.cls.peer
+    names = metafunc.fixturenames
+    pairs: list[tuple[Any, ...]]
+    if "suite" in names:
+        pairs = [(role, suite) for role in peer.roles for suite in peer.suites]
+        metafunc.parametrize(("role", "suite"), pairs, ids=lambda value: getattr(value, "name", value))
+    elif "group" in names:
+        pairs = [(role, group) for role in peer.roles for group in peer.groups]
+        metafunc.parametrize(("role", "group"), pairs, ids=lambda value: getattr(value, "name", value))
+    elif "key_type" in names:
+        pairs = [(role, key_type) for role in peer.roles for key_type in peer.key_types]
+        metafunc.parametrize(("role", "key_type"), pairs)
+    elif "role" in names:
+        metafunc.parametrize("role", peer.roles)
+
+
+def _was_retried(link: Link) -> bool:
+    return RETRY in bytes(link.wire_in) or RETRY in bytes(link.wire_out)
+
+
+def _read_key(link: Link) -> object:
+    """What opens the peer's records: another object after each KeyUpdate of the peer."""
+    return link.connection.receive_path._opener
