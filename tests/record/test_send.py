@@ -10,7 +10,7 @@ from tests.support.records import open_all, opener, receive_path, sealer, send_p
 from tlswrite import limits
 from tlswrite.errors import BadWriteRetry, CallerError
 from tlswrite.iana import ContentType
-from tlswrite.record import send
+from tlswrite.record import window as window_pool
 from tlswrite.record.codes import CONTROL, WANT_WRITE
 
 BIG = bytes(at * 7 % 256 for at in range(1_000_003))
@@ -20,7 +20,7 @@ def test_small_write_is_one_record_and_takes_no_window() -> None:
     path = send_path()
     assert path.write(b"hello") == 5
     assert path.output_size == len(path.output()) == 5 + limits.RECORD_OVERHEAD
-    assert path._buffer is None
+    assert path._window is None
     assert path.committed == 5
     assert open_all(receive_path(), take(path)) == b"hello"
     assert not path.has_output
@@ -44,7 +44,7 @@ def test_large_write_is_bounded_by_the_window_and_continues() -> None:
     assert received == BIG
     assert path.committed == len(BIG)
     assert calls == len(BIG) // (limits.WINDOW_RECORDS * 16384)
-    assert path._buffer is None, "the window goes back once it is drained"
+    assert path._window is None, "the window goes back once it is drained"
 
 
 def test_wants_and_the_most_held_are_counted() -> None:
@@ -61,20 +61,20 @@ def test_wants_and_the_most_held_are_counted() -> None:
 
 
 def test_windows_are_pooled() -> None:
-    send._spare.clear()
+    window_pool._spare.clear()
     first = send_path()
     assert first.write(BIG) == WANT_WRITE
-    window = first._buffer
+    window = first._window
     take(first)
     second = send_path()
     second.write(BIG)
-    assert second._buffer is window
+    assert second._window is window
     many = [send_path() for _ in range(limits.SPARE_WINDOWS + 3)]
     for path in many:
         path.write(BIG)
     for path in many:
         path.discard()
-    assert len(send._spare) == limits.SPARE_WINDOWS
+    assert len(window_pool._spare) == limits.SPARE_WINDOWS
 
 
 @settings(max_examples=60, deadline=None)

@@ -335,7 +335,7 @@ def test_record_size_limits_hold_both_ways_once_both_have_sent_them() -> None:
     over.max_content = 600
     record = over.seal(23, bytes(512))
     with pytest.raises(TLSError, match="512"):
-        run.client.io.openers[-1].open_into(
+        run.client.io.openers[-1].open_run(
             memoryview(record), 0, len(record), memoryview(bytearray(1024)), 0
         )
 

@@ -290,7 +290,7 @@ def check_opened(io: Recorder, wanted: list[tuple[bytes, bytes]]) -> None:
     out = memoryview(bytearray(20000))
     for index, (payload, record) in enumerate(wanted):
         opener = io.openers[0 if index == 0 else -1]
-        end = opener.open_into(memoryview(record), 0, len(record), out, 0)
+        end = opener.open_run(memoryview(record), 0, len(record), out, 0)[1]
         assert bytes(out[:end]) == payload
 
 

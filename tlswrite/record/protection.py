@@ -16,15 +16,18 @@ from tlswrite import limits
 from tlswrite.crypto.aead import INVALID_TAG, new_aead
 from tlswrite.crypto.suites import Suite
 from tlswrite.errors import BadRecordMAC, IllegalParameter, InternalError, RecordOverflow, UnexpectedMessage
-from tlswrite.iana import ContentType
+from tlswrite.record.window import Slot, Window
 
-__all__ = ["NullOpener", "NullSealer", "Opener", "Padding", "Sealer", "TLS13Opener", "TLS13Sealer"]
+__all__ = ["NullSealer", "Opener", "Padding", "Sealer", "TLS13Opener", "TLS13Sealer"]
 
 #: A record padding policy: content length in bytes -> zero bytes to add (RFC 9846 §5.4).
 Padding = Callable[[int], int]
 
 #: The outer type and legacy_record_version of every protected record (RFC 9846 §5.2).
 _OPAQUE: Final = b"\x17\x03\x03"
+#: The header of a record with `limits.MAX_PLAINTEXT` bytes of content.
+_WHOLE_HEADER: Final = _OPAQUE + (limits.MAX_PLAINTEXT + 1 + limits.TAG).to_bytes(2, "big")
+_NO_SLOTS: Final[dict[int, Slot]] = {}
 _TYPES: Final = tuple(bytes((value,)) for value in range(256))
 
 
@@ -40,24 +43,31 @@ class Sealer(Protocol):
     def seal(self, content_type: int, content: bytes | memoryview) -> bytes:
         """One whole record, header included."""
 
-    def seal_into(self, content_type: int, content: memoryview, window: memoryview, at: int) -> int:
-        """Stage `content` in `window` from `at` on and seal it in place; returns the end of the record."""
+    def seal_run(self, content: memoryview, at: int, window: Window, end: int, records: int) -> int:
+        """Stage application data `content[at:]` in `window` from `end` on and seal it in place.
+
+        At most `records` records, each of `max_content` bytes but the last of the content. Returns the end of
+        the last record in `window`.
+        """
 
 
 class Opener(Protocol):
     """Opens the records of one direction under one key."""
 
     sequence: int
+    #: Type of the last record opened, and where its content begins in the output.
     content_type: int
+    mark: int
     #: Largest `length` field of a record header.
     max_fragment: int
-    protects: bool
 
-    def open_into(self, buffer: memoryview, start: int, stop: int, out: memoryview, at: int) -> int:
-        """Open the record `buffer[start:stop]` into `out` from `at` on.
+    def open_run(self, buffer: memoryview, start: int, end: int, out: memoryview, at: int) -> tuple[int, int]:
+        """Open the records of `buffer[start:end]` back to back into `out` from `at` on.
 
-        Returns the end of the content in `out` and sets `content_type`. `out` needs room for the
-        whole fragment.
+        It stops behind a record that is not application data or has no content, and before one that is
+        incomplete, has another outer type, is over `max_fragment`, or might not fit into `out` (the whole
+        fragment must). Returns where it stopped in `buffer` and in `out`. Raises PeerError; what was opened
+        before it ends at `mark`.
         """
 
 
@@ -77,32 +87,9 @@ class NullSealer:
         version = self.legacy_version.to_bytes(2, "big")
         return b"".join((_TYPES[content_type], version, len(content).to_bytes(2, "big"), content))
 
-    def seal_into(self, content_type: int, content: memoryview, window: memoryview, at: int) -> int:
+    def seal_run(self, content: memoryview, at: int, window: Window, end: int, records: int) -> int:
         # Application data is never sent unprotected (RFC 9846 §5).
         raise InternalError("application data cannot be sent without protection")
-
-
-class NullOpener:
-    """No protection: TLSPlaintext (RFC 9846 §5.1)."""
-
-    __slots__ = ("content_type", "max_fragment", "protects", "sequence")
-
-    def __init__(self) -> None:
-        self.content_type = 0
-        self.max_fragment = limits.MAX_PLAINTEXT
-        self.protects = False
-        self.sequence = 0
-
-    def open_into(self, buffer: memoryview, start: int, stop: int, out: memoryview, at: int) -> int:
-        content_type = buffer[start]
-        # RFC 9846 §5.1: application data in the clear is refused like any other unexpected type.
-        if content_type == ContentType.APPLICATION_DATA:
-            raise UnexpectedMessage("application data without protection")
-        self.content_type = content_type
-        content = buffer[start + limits.RECORD_HEADER : stop]
-        end = at + len(content)
-        out[at:end] = content
-        return end
 
 
 class TLS13Sealer:
@@ -165,28 +152,45 @@ class TLS13Sealer:
         # RFC 9846 §5.3: the nonce is the sequence number, XORed with the static IV.
         return header + self._encrypt((self._mask ^ sequence).to_bytes(12, "big"), inner, header)
 
-    def seal_into(self, content_type: int, content: memoryview, window: memoryview, at: int) -> int:
-        body = at + limits.RECORD_HEADER
-        end = body + len(content)
-        window[body:end] = content
-        window[end] = content_type
-        end += 1
-        if self._padding is not None:
-            pad = self._pad(len(content))
-            window[end : end + pad] = bytes(pad)
-            end += pad
-        stop = end + limits.TAG
-        length = stop - body
-        if length != self._header_length:
-            self._header = _OPAQUE + length.to_bytes(2, "big")
-            self._header_length = length
-        header = self._header
-        window[at:body] = header
+    def seal_run(self, content: memoryview, at: int, window: Window, end: int, records: int) -> int:
+        size = self.max_content
+        left = len(content) - at
+        mask = self._mask
+        encrypt_into = self._encrypt_into
         sequence = self.sequence
-        self.sequence = sequence + 1
-        nonce = (self._mask ^ sequence).to_bytes(12, "big")
-        self._encrypt_into(nonce, window[body:end], header, window[body:stop])
-        return stop
+        view = window.view
+        slots = window.slots if size == limits.MAX_PLAINTEXT and not self.padded else _NO_SLOTS
+        while records and left:
+            if left >= size and (slot := slots.get(end)) is not None:
+                slot[0][:] = header = _WHOLE_HEADER
+                slot[1][:] = content[at : at + size]
+                inner, fragment = slot[2], slot[3]
+                inner[-1] = 23
+                stop = end + 16406
+            else:
+                if left < size:
+                    size = left
+                body = end + 5
+                last = body + size
+                view[body:last] = content[at : at + size]
+                view[last] = 23
+                last += 1
+                if self._padding is not None:
+                    pad = self._pad(size)
+                    view[last : last + pad] = bytes(pad)
+                    last += pad
+                stop = last + 16
+                view[end:body] = header = _OPAQUE + (stop - body).to_bytes(2, "big")
+                inner, fragment = view[body:last], view[body:stop]
+            # The number is used up before anything is sealed under it.
+            self.sequence = sequence + 1
+            encrypt_into((mask ^ sequence).to_bytes(12, "big"), inner, header, fragment)
+            sequence += 1
+            at += size
+            left -= size
+            end = stop
+            records -= 1
+        return end
 
     def _pad(self, length: int) -> int:
         # RFC 9846 §5.4: padding never takes a record over its size limit.
@@ -203,7 +207,7 @@ class TLS13Opener:
         "_max_inner",
         "content_type",
         "max_fragment",
-        "protects",
+        "mark",
         "sequence",
     )
 
@@ -221,33 +225,45 @@ class TLS13Opener:
         # RFC 9846 §5.2: up to 2^14 + 256 bytes are a record; what it may hold is checked once opened.
         self.max_fragment = limits.MAX_CIPHERTEXT
         self.content_type = 0
-        self.protects = True
+        self.mark = 0
         self.sequence = 0
 
-    def open_into(self, buffer: memoryview, start: int, stop: int, out: memoryview, at: int) -> int:
-        body = start + 5
-        last = at + stop - body - 16
+    def open_run(self, buffer: memoryview, start: int, end: int, out: memoryview, at: int) -> tuple[int, int]:
+        decrypt_into = self._decrypt_into
+        mask = self._mask
         sequence = self.sequence
-        try:
-            self._decrypt_into(
-                (self._mask ^ sequence).to_bytes(12, "big"),
-                buffer[body:stop],
-                buffer[start:body],
-                out[at:last],
-            )
-        except (INVALID_TAG, ValueError):
-            # RFC 9846 §5.2: every deprotection failure is bad_record_mac, a fragment too short for
-            # its tag included.
-            raise BadRecordMAC("a record could not be deprotected") from None
-        self.sequence = sequence + 1
-        if last - at > self._max_inner:
-            # RFC 9846 §5.4, RFC 8449 §4: the whole inner plaintext counts, padding included.
-            raise RecordOverflow(f"a record of {last - at} bytes, over the limit of {self._max_inner}")
-        last -= 1
-        if last < at or not (content_type := out[last]):
-            last, content_type = self._unpad(out, at, last)
-        self.content_type = content_type
-        return last
+        max_inner = self._max_inner
+        room = len(out)
+        content_type = self.content_type = 23
+        while content_type == 23 and end - start >= 5 and buffer[start] == 23:
+            length = (buffer[start + 3] << 8) | buffer[start + 4]
+            body = start + 5
+            stop = body + length
+            if stop > end or at + length > room or length > 16640:
+                break
+            self.mark = at
+            last = at + length - 16
+            try:
+                decrypt_into(
+                    (mask ^ sequence).to_bytes(12, "big"), buffer[body:stop], buffer[start:body], out[at:last]
+                )
+            except (INVALID_TAG, ValueError):
+                # RFC 9846 §5.2: every deprotection failure is bad_record_mac, a fragment too short for
+                # its tag included.
+                raise BadRecordMAC("a record could not be deprotected") from None
+            self.sequence = sequence = sequence + 1
+            if last - at > max_inner:
+                # RFC 9846 §5.4, RFC 8449 §4: the whole inner plaintext counts, padding included.
+                raise RecordOverflow(f"a record of {last - at} bytes, over the limit of {max_inner}")
+            start = stop
+            last -= 1
+            if last < at or (content_type := out[last]) != 23:
+                last, content_type = self._unpad(out, at, last)
+                self.content_type = content_type
+            if last == at:
+                break
+            at = last
+        return start, at
 
     @staticmethod
     def _unpad(out: memoryview, at: int, last: int) -> tuple[int, int]:

@@ -10,7 +10,7 @@ byte of a record is overwritten by the next record. A control record stops it: i
 key of the record behind it.
 
 Invariants:
-* a record is opened once, in order; after an error nothing more is opened;
+* a record is opened once, in order; what came intact before a fault is delivered, nothing behind it;
 * `application_data_allowed` is false before the handshake is complete and while a handshake message is
   incomplete, since its fragments must not be interleaved with other records (RFC 9846 §5.1);
 * records that make no progress are counted, and a flood of them is refused.
@@ -23,10 +23,10 @@ from __future__ import annotations
 from typing import Final
 
 from tlswrite import limits
-from tlswrite.errors import DecodeError, RecordOverflow, TooMuchError, UnexpectedMessage
+from tlswrite.errors import DecodeError, PeerError, RecordOverflow, TooMuchError, UnexpectedMessage
 from tlswrite.iana import ContentType, name_of
 from tlswrite.record.codes import CONTROL, WANT_READ
-from tlswrite.record.protection import NullOpener, Opener
+from tlswrite.record.protection import Opener
 
 __all__ = ["OUT_ROOM", "ReceivePath"]
 
@@ -47,6 +47,7 @@ class ReceivePath:
         "_buffer",
         "_control",
         "_end",
+        "_failure",
         "_idle_records",
         "_opener",
         "_own",
@@ -61,12 +62,15 @@ class ReceivePath:
     )
 
     def __init__(self) -> None:
-        self._opener: Opener = NullOpener()
+        #: None: no protection, TLSPlaintext (RFC 9846 §5.1).
+        self._opener: Opener | None = None
         self._buffer = _NOTHING
         self._own: bytearray | None = None
         self._start = 0
         self._end = 0
         self._control = False
+        #: A fault behind application data that had to be delivered first.
+        self._failure: PeerError | None = None
         self._idle_records = 0
         #: The beginning of an incomplete record, kept between reads.
         self.tail = b""
@@ -92,9 +96,9 @@ class ReceivePath:
         """Give a lent buffer back: what was not consumed moves to `tail`."""
         start = self._start
         end = self._end
-        self.tail = bytes(self._buffer[start:end]) if start < end else b""
-        self._buffer = _NOTHING
-        self._start = self._end = 0
+        if start < end:
+            self.tail = bytes(self._buffer[start:end])
+            self._start = self._end = 0
 
     def append(self, data: bytes | memoryview) -> None:
         """Give ciphertext to keep (the memory carrier). Linear, whatever the size of the pieces."""
@@ -126,6 +130,7 @@ class ReceivePath:
         self.tail = b""
         self.fragment = b""
         self._control = False
+        self._failure = None
 
     # ---- plaintext out --------------------------------------------------------------------------
 
@@ -139,39 +144,50 @@ class ReceivePath:
         if self._control:
             self._control = False
             return CONTROL
+        if self._failure is not None:
+            failure, self._failure = self._failure, None
+            raise failure
         buffer = self._buffer
         start = self._start
         end = self._end
         opener = self._opener
-        max_fragment = opener.max_fragment
-        room = len(out)
         at = 0
-        while end - start >= 5:
-            length = (buffer[start + 3] << 8) | buffer[start + 4]
-            stop = start + 5 + length
-            if length > max_fragment or stop > end:
-                self._check_header(buffer[start], length)
-                break
-            if at + length > room:
-                break
-            if buffer[start] != _APPLICATION_DATA or not opener.protects:
-                self._start = stop
-                if self._open_unprotected(buffer, start, stop):
+        try:
+            while end - start >= 5:
+                if opener is None or buffer[start] != _APPLICATION_DATA:
+                    stop = start + 5 + ((buffer[start + 3] << 8) | buffer[start + 4])
+                    self._check_header(buffer[start], stop - start - 5)
+                    if stop > end:
+                        break
+                    self._start = stop
+                    if self._take_unprotected(buffer, start, stop):
+                        return self._stop_at_control(at)
+                    start = stop
+                    continue
+                before = start
+                start, now = opener.open_run(buffer, start, end, out, at)
+                if start == before:
+                    self._check_header(_APPLICATION_DATA, (buffer[start + 3] << 8) | buffer[start + 4])
+                    break
+                self._start = start
+                if opener.content_type != _APPLICATION_DATA:
+                    at = opener.mark
+                    self._take_control(opener.content_type, bytes(out[at:now]))
                     return self._stop_at_control(at)
-                start = stop
-                continue
-            now = opener.open_into(buffer, start, stop, out, at)
-            self._start = start = stop
-            if opener.content_type != _APPLICATION_DATA:
-                self._take_control(opener.content_type, bytes(out[at:now]))
-                return self._stop_at_control(at)
-            if not self.application_data_allowed:
-                raise UnexpectedMessage("application data in the middle of a handshake")
-            if now == at:
-                # RFC 9846 §5.4: records without content are legal, and a way to cause work.
-                self._count_idle("empty application data")
-            else:
+                if not self.application_data_allowed:
+                    at = 0
+                    raise UnexpectedMessage("application data in the middle of a handshake")
+                if now == opener.mark:
+                    # RFC 9846 §5.4: records without content are legal, and a way to cause work.
+                    self._count_idle("empty application data")
                 at = now
+        except PeerError as exc:
+            if opener is not None and self.application_data_allowed:
+                at = max(at, opener.mark)
+            if not at:
+                raise
+            # What came intact before the fault is delivered; the fault is met by the next call.
+            self._failure = exc.with_traceback(None)
         if at:
             self.delivered += at
             self._idle_records = 0
@@ -190,27 +206,25 @@ class ReceivePath:
         self._idle_records = 0
         return at
 
-    def _open_unprotected(self, buffer: memoryview, start: int, stop: int) -> bool:
+    def _take_unprotected(self, buffer: memoryview, start: int, stop: int) -> bool:
         """A record that the current key does not protect; False where it is to be skipped."""
         content_type = buffer[start]
-        opener = self._opener
+        content = bytes(buffer[start + 5 : stop])
         if content_type == _CHANGE_CIPHER_SPEC:
             # RFC 9846 §5: one byte 0x01, between the first ClientHello and the peer's Finished: dropped.
-            if not self.compatibility_ccs_allowed or bytes(buffer[start + 5 : stop]) != b"\x01":
+            if not self.compatibility_ccs_allowed or content != b"\x01":
                 raise UnexpectedMessage("change_cipher_spec where it is not allowed")
             self._count_idle("change_cipher_spec")
             return False
-        self._check_header(content_type, stop - start - 5)
-        if not opener.protects:
-            scratch = memoryview(bytearray(stop - start))
-            size = opener.open_into(buffer, start, stop, scratch, 0)
-            self._take_control(opener.content_type, bytes(scratch[:size]))
-            return True
+        opener = self._opener
         # RFC 9846 appendix A.1: a client that fails before it has keys sends its alert in the clear.
-        if content_type == _ALERT and self.plaintext_alert_allowed and not opener.sequence:
-            self._take_control(content_type, bytes(buffer[start + 5 : stop]))
-            return True
-        raise UnexpectedMessage(f"an unprotected record of type {name_of(ContentType, content_type)}")
+        if opener is not None and not (
+            content_type == _ALERT and self.plaintext_alert_allowed and not opener.sequence
+        ):
+            raise UnexpectedMessage(f"an unprotected record of type {name_of(ContentType, content_type)}")
+        # RFC 9846 §5.1: application data in the clear is refused like any other unexpected type.
+        self._take_control(content_type, content)
+        return True
 
     def _take_control(self, content_type: int, fragment: bytes) -> None:
         if content_type not in (_HANDSHAKE, _ALERT):
@@ -236,6 +250,7 @@ class ReceivePath:
         if content_type not in (_CHANGE_CIPHER_SPEC, _ALERT, _HANDSHAKE, _APPLICATION_DATA):
             # RFC 9846 §5: an unexpected record type: terminate with unexpected_message.
             raise UnexpectedMessage(f"a record of type {name_of(ContentType, content_type)}: is this TLS?")
-        if length > self._opener.max_fragment:
+        limit = limits.MAX_PLAINTEXT if self._opener is None else self._opener.max_fragment
+        if length > limit:
             # RFC 9846 §5.1, §5.2: record_overflow.
-            raise RecordOverflow(f"a record of {length} bytes, over the limit of {self._opener.max_fragment}")
+            raise RecordOverflow(f"a record of {length} bytes, over the limit of {limit}")

@@ -33,6 +33,7 @@ from tlswrite.errors import BadWriteRetry, CallerError
 from tlswrite.iana import ContentType
 from tlswrite.record.codes import WANT_WRITE
 from tlswrite.record.protection import NullSealer, Sealer
+from tlswrite.record.window import Window, acquire, release
 
 __all__ = ["Rekey", "SendPath"]
 
@@ -41,10 +42,9 @@ Rekey = Callable[[], tuple[bytes, Sealer]]
 
 _APPLICATION_DATA: Final = int(ContentType.APPLICATION_DATA)
 _FILL: Final = limits.SEND_WINDOW - limits.CONTROL_RESERVE
-_NOTHING: Final = memoryview(b"")
 
-#: Spare windows of the process. list.append and list.pop are atomic, so threads may share it.
-_spare: list[bytearray] = []
+#: Up to this size one concatenation and one `encrypt` beat staging in a window. Bytes.
+_SMALL: Final = limits.MAX_PLAINTEXT
 
 
 class SendPath:
@@ -54,7 +54,6 @@ class SendPath:
     """
 
     __slots__ = (
-        "_buffer",
         "_end",
         "_offset",
         "_pending",
@@ -63,7 +62,7 @@ class SendPath:
         "_sealer",
         "_start",
         "_tail",
-        "_view",
+        "_window",
         "closed",
         "committed",
         "most_held",
@@ -77,8 +76,7 @@ class SendPath:
         self._sealer: Sealer = NullSealer()
         self._record_limit = self._sealer.record_limit
         self._tail = b""
-        self._buffer: bytearray | None = None
-        self._view = _NOTHING
+        self._window: Window | None = None
         self._start = 0
         self._end = 0
         self._pending: object = None
@@ -111,8 +109,9 @@ class SendPath:
         sealer = self._sealer
         if (
             self._pending is None
+            and size <= _SMALL
             and size <= sealer.max_content
-            and self._buffer is None
+            and self._window is None
             and not self._tail
             and size
             and sealer.sequence < self._record_limit
@@ -176,7 +175,7 @@ class SendPath:
         """
         if self.rekey is None or self.closed:
             return
-        if self._tail or self._buffer is not None:
+        if self._tail or self._window is not None:
             self._record_limit = 0
         else:
             self._replace_key()
@@ -186,7 +185,7 @@ class SendPath:
     @property
     def has_output(self) -> bool:
         """Whether sealed bytes wait for the carrier."""
-        return self._buffer is not None or bool(self._tail)
+        return self._window is not None or bool(self._tail)
 
     @property
     def output_size(self) -> int:
@@ -195,13 +194,13 @@ class SendPath:
 
     def output(self) -> bytes | memoryview:
         """The next contiguous run of sealed bytes; empty when there are none. Not consumed: see `sent`."""
-        if self._buffer is None:
+        if self._window is None:
             return self._tail
-        return self._view[self._start : self._end]
+        return self._window.view[self._start : self._end]
 
     def sent(self, count: int) -> None:
         """The carrier took `count` bytes of `output()`."""
-        if self._buffer is None:
+        if self._window is None:
             self._tail = self._tail[count:]
             return
         self._start += count
@@ -214,7 +213,7 @@ class SendPath:
         self.rekey = None
         self._pending = None
         self._tail = b""
-        if self._buffer is not None:
+        if self._window is not None:
             self._release()
 
     # ---- helpers --------------------------------------------------------------------------------
@@ -227,12 +226,16 @@ class SendPath:
             if self._sealer.sequence >= self._record_limit:
                 self._replace_key()
             sealer = self._sealer
-            block = min(sealer.max_content, size - at)
-            need = limits.RECORD_OVERHEAD + (sealer.max_content if sealer.padded else block)
-            if not self._make_room(need):
+            block = sealer.max_content
+            most = limits.RECORD_OVERHEAD + block
+            # Whole blocks that have room, and the last one where it has.
+            left = size - at
+            room = self._make_room(most if sealer.padded or left >= block else limits.RECORD_OVERHEAD + left)
+            if room < 0 or self._window is None:
                 break
-            self._end = sealer.seal_into(_APPLICATION_DATA, view[at : at + block], self._view, self._end)
-            at += block
+            records = min(1 + room // most, -(-left // block), self._record_limit - sealer.sequence)
+            self._end = sealer.seal_run(view, at, self._window, self._end, records)
+            at = min(size, at + records * block)
         self.committed += at - first
         self.most_held = max(self.most_held, self._end - self._start)
         if at == size or (self.partial and at > first):
@@ -264,18 +267,23 @@ class SendPath:
         if not isinstance(pending, bytes) or pending != data:
             raise BadWriteRetry("bad write retry: the data differs from the pending write's")
 
-    def _make_room(self, need: int) -> bool:
-        """Whether the window, behind everything already sealed, has room for `need` more bytes."""
-        tail = len(self._tail)
-        if self._end + tail + need > _FILL:
-            return False
-        if self._buffer is None:
-            self._acquire()
+    def _make_room(self, need: int) -> int:
+        """See that the window, behind everything already sealed, has room for `need` more bytes.
+
+        Returns the room beyond that; negative where there is none.
+        """
+        tail = self._tail
+        room = _FILL - self._end - len(tail) - need
+        if room < 0:
+            return room
+        if self._window is None:
+            self._window = acquire()
         if tail:
-            self._view[self._end : self._end + tail] = self._tail
-            self._end += tail
+            end = self._end + len(tail)
+            self._window.view[self._end : end] = tail
+            self._end = end
             self._tail = b""
-        return True
+        return room
 
     def _replace_key(self) -> None:
         if self.rekey is None:
@@ -285,22 +293,12 @@ class SendPath:
         self.seal_control(ContentType.HANDSHAKE, message)
         self.set_protection(sealer)
 
-    def _acquire(self) -> None:
-        try:
-            buffer = _spare.pop()
-        except IndexError:
-            buffer = bytearray(limits.SEND_WINDOW)
-        self._buffer = buffer
-        self._view = memoryview(buffer)
-        self._start = self._end = 0
-
     def _release(self) -> None:
-        buffer = self._buffer
-        self._buffer = None
-        self._view = _NOTHING
+        window = self._window
+        self._window = None
         self._start = self._end = 0
-        if buffer is not None and len(_spare) < limits.SPARE_WINDOWS:
-            _spare.append(buffer)
+        if window is not None:
+            release(window)
 
 
 def _same_memory(one: object, other: object) -> bool:
