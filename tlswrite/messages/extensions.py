@@ -146,11 +146,15 @@ def parse_server_name(data: bytes) -> str | None:
         seen.add(name_type)
         if name_type == NameType.host_name:
             host = name
-    if host is None or _ADDRESS.fullmatch(host):
+    if host is None:
         return None
-    if len(host) > _MAX_HOST or not _HOST.fullmatch(host):
-        raise DecodeError("server_name is not a host name in ASCII")
-    return host.decode("ascii")
+    # The length first: over a long name the pattern of an address takes quadratic time.
+    if len(host) <= _MAX_HOST:
+        if _ADDRESS.fullmatch(host):
+            return None
+        if _HOST.fullmatch(host):
+            return host.decode("ascii")
+    raise DecodeError("server_name is not a host name in ASCII")
 
 
 def encode_server_name(host: str) -> bytes:
