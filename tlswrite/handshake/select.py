@@ -8,11 +8,13 @@ so are passed over.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Final
 
 from tlswrite.config import ServerConfig
+from tlswrite.crypto.certificates import text
 from tlswrite.crypto.credentials import Credentials
 from tlswrite.crypto.identity import matches
 from tlswrite.crypto.suites import SUITES, Suite
@@ -103,12 +105,14 @@ class ClientOffer:
             record_size_limit=None if limit is None else ext.parse_record_size_limit(limit),
             post_handshake_auth=post_handshake_auth is not None,
         )
-        for group in offer.shares:
-            # RFC 9846 §4.2.8: no shares for groups not listed in supported_groups.
-            if group not in offer.groups:
-                raise IllegalParameter(
-                    f"a key share for {name_of(NamedGroup, group)}, which is not among the supported groups"
-                )
+        # RFC 9846 §4.2.8: no shares for groups not listed in supported_groups. By sets: both lists may hold
+        # thousands, and one pass through the other for each would be a peer's to abuse.
+        unlisted = offer.shares.keys() - set(offer.groups)
+        if unlisted:
+            raise IllegalParameter(
+                f"a key share for {name_of(NamedGroup, min(unlisted))}, "
+                "which is not among the supported groups"
+            )
         return offer
 
 
@@ -139,7 +143,7 @@ def select_suite(offer: ClientOffer, config: ServerConfig) -> Suite:
             return SUITES[suite]
     raise HandshakeFailure(
         "no cipher suite in common: the client offers "
-        + ", ".join(name_of(CipherSuite, suite) for suite in offer.cipher_suites)
+        + _some(name_of(CipherSuite, suite) for suite in offer.cipher_suites)
     )
 
 
@@ -153,7 +157,7 @@ def select_group(offer: ClientOffer, config: ServerConfig) -> NamedGroup:
     if not common:
         raise HandshakeFailure(
             "no key exchange group in common: the client supports "
-            + ", ".join(name_of(NamedGroup, group) for group in offer.groups)
+            + _some(name_of(NamedGroup, group) for group in offer.groups)
         )
     hybrids = [group for group in common if group in HYBRIDS]
     candidates = hybrids if common[0] in HYBRIDS else common
@@ -175,7 +179,7 @@ def select_credentials(
     if not able:
         raise HandshakeFailure(
             "no signature scheme in common: the client verifies "
-            + ", ".join(name_of(SignatureScheme, scheme) for scheme in offer.schemes)
+            + _some(name_of(SignatureScheme, scheme) for scheme in offer.schemes)
         )
     name = offer.server_name
     if len(able) > 1 and name is not None:
@@ -206,13 +210,23 @@ def select_alpn(offer: ClientOffer, config: ServerConfig) -> str | None:
     # RFC 7301 §3.2: the server SHALL respond with a fatal "no_application_protocol" alert.
     raise NoApplicationProtocol(
         "no application protocol in common: the client offers "
-        + ", ".join(protocol.decode("utf-8", "backslashreplace") for protocol in offer.alpn)
+        + _some(text(protocol.decode("utf-8", "backslashreplace"), 80) for protocol in offer.alpn)
     )
 
 
 def version_name(version: int) -> str:
     """A version as people write it: "TLS 1.2"."""
     return _VERSION_NAMES.get(version) or name_of(ProtocolVersion, version)
+
+
+def _some(names: Iterable[str]) -> str:
+    """The first of a peer's list, for a message that the peer cannot make long."""
+    shown = list(islice(names, _SHOWN + 1))
+    return ", ".join(shown[:_SHOWN]) + (", …" if len(shown) > _SHOWN else "")
+
+
+#: Values of a list of the peer's that a message shows.
+_SHOWN: Final = 16
 
 
 def _required(data: dict[int, bytes], extension: ExtensionType) -> bytes:
