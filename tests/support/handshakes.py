@@ -17,9 +17,11 @@ from tlswrite.errors import TLSError
 from tlswrite.handshake.entropy import SYSTEM, Entropy
 from tlswrite.handshake.negotiated import Negotiated
 from tlswrite.handshake.runner import AfterHandshake, HandshakeGenerator, Runner
-from tlswrite.iana import HandshakeType
+from tlswrite.iana import ContentType, HandshakeType
 from tlswrite.messages.framing import MESSAGES
+from tlswrite.record.codes import CONTROL
 from tlswrite.record.protection import Opener, Sealer
+from tlswrite.record.receive import OUT_ROOM, ReceivePath
 from tlswrite.tls13.client import client_handshake
 from tlswrite.tls13.server import server_handshake
 
@@ -166,6 +168,20 @@ class Handshake:
     def sent(self, name: str, kind: HandshakeType) -> list[Any]:
         """The parsed messages of one type that one side sent."""
         return [MESSAGES[kind].parse(raw[4:]) for who, raw in self.wire if who == name and raw[0] == kind]
+
+
+def open_record(opener: Opener, record: bytes) -> tuple[int, bytes]:
+    """Content type and content of one protected record."""
+    path = ReceivePath()
+    path.set_protection(opener)
+    path.application_data_allowed = True
+    path.append(record)
+    out = memoryview(bytearray(OUT_ROOM))
+    count = path.open_into(out)
+    if count == CONTROL:
+        return path.content_type, bytes(path.fragment)
+    assert count >= 0
+    return ContentType.APPLICATION_DATA, bytes(out[:count])
 
 
 def editing(kind: HandshakeType, change: Callable[[Any], Any], *, nth: int = 0) -> Edit:

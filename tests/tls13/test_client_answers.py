@@ -19,6 +19,7 @@ from tests.support.handshakes import (
     client_refuses,
     editing,
     extending,
+    open_record,
     with_extension,
 )
 from tlswrite.errors import (
@@ -333,11 +334,8 @@ def test_record_size_limits_hold_both_ways_once_both_have_sent_them() -> None:
     assert [sealer.max_content for sealer in run.server.io.sealers] == [511, 511]
     over = run.server.io.sealers[-1]
     over.max_content = 600
-    record = over.seal(23, bytes(512))
     with pytest.raises(TLSError, match="512"):
-        run.client.io.openers[-1].open_run(
-            memoryview(record), 0, len(record), memoryview(bytearray(1024)), 0
-        )
+        open_record(run.client.io.openers[-1], over.seal(23, bytes(512)))
 
 
 def test_without_the_servers_record_size_limit_there_is_none() -> None:

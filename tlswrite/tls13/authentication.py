@@ -65,12 +65,19 @@ def certificate_request(
         (ExtensionType.SIGNATURE_ALGORITHMS, ext.encode_signature_algorithms(schemes)),
         (ExtensionType.SIGNATURE_ALGORITHMS_CERT, ext.encode_signature_algorithms(CERT_SCHEMES)),
     ]
-    subjects = () if anchors is None else tuple(anchors.subjects)
-    if 0 < sum(map(len, subjects)) <= _MAX_AUTHORITIES:
-        extensions.append(
-            (ExtensionType.CERTIFICATE_AUTHORITIES, ext.encode_certificate_authorities(subjects))
-        )
+    authorities = None if anchors is None else _authorities(anchors)
+    if authorities is not None:
+        extensions.append((ExtensionType.CERTIFICATE_AUTHORITIES, authorities))
     return CertificateRequest(context, tuple(extensions)).encode()
+
+
+@lru_cache(maxsize=16)
+def _authorities(anchors: TrustAnchors) -> bytes | None:
+    """extension_data of certificate_authorities (RFC 9846 §4.2.4); None where it would be of no help."""
+    subjects = anchors.subjects
+    if 0 < sum(map(len, subjects)) <= _MAX_AUTHORITIES:
+        return ext.encode_certificate_authorities(subjects)
+    return None
 
 
 def parse_certificate_request(raw: bytes) -> tuple[bytes, tuple[int, ...]]:

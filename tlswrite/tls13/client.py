@@ -300,7 +300,7 @@ class ClientHandshake:
             raise DecodeError("the server sent no certificate")
         public_key = certificates.public_key(chain[0])
         if config.verify_mode != ssl.CERT_NONE:
-            anchors = config.trust_anchors or TrustAnchors.system()
+            anchors = TrustAnchors.system() if config.trust_anchors is None else config.trust_anchors
             x509.verify_server(chain, anchors, self.server_hostname if config.check_hostname else None)
         self.transcript.add(raw)
         self.peer_chain = chain

@@ -1,0 +1,206 @@
+"""The server's choices."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from tests.support import pki
+from tests.support.engine import HOST, client_config, credentials, server_config
+from tlswrite.crypto.x509 import Credentials, load_credentials
+from tlswrite.errors import HandshakeFailure, NoApplicationProtocol, ProtocolVersionError
+from tlswrite.handshake.entropy import SYSTEM
+from tlswrite.handshake.offer import make_offer
+from tlswrite.handshake.select import (
+    ClientOffer,
+    common_scheme,
+    select_alpn,
+    select_credentials,
+    select_group,
+    select_suite,
+    select_version,
+    version_name,
+)
+from tlswrite.iana import GREASE, CipherSuite, ExtensionType, NamedGroup, SignatureScheme
+from tlswrite.messages import extensions as ext
+from tlswrite.messages.hello import ClientHello
+
+AES128, AES256, CHACHA = tuple(CipherSuite)[1:4]
+HYBRID, X25519, P256 = NamedGroup.X25519MLKEM768, NamedGroup.x25519, NamedGroup.secp256r1
+ED25519, ECDSA = SignatureScheme.ed25519, SignatureScheme.ecdsa_secp256r1_sha256
+
+
+def offer(**fields: Any) -> ClientOffer:
+    made = ClientOffer.read(make_offer(client_config(grease=False), HOST, SYSTEM).hello)
+    return replace(made, **fields)
+
+
+def hello(versions: bytes | None = None, legacy_version: int = 0x0303) -> ClientHello:
+    extensions = () if versions is None else ((int(ExtensionType.SUPPORTED_VERSIONS), versions),)
+    return ClientHello(bytes(32), b"", (AES128,), extensions, legacy_version)
+
+
+# ---- version ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("offered", "accepted", "chosen"),
+    [
+        ((0x0304,), (0x0304,), 0x0304),
+        ((0x0303, 0x0304), (0x0304, 0x0303), 0x0304),
+        ((0x0303,), (0x0304, 0x0303), 0x0303),
+        ((*GREASE, 0x0304), (0x0304,), 0x0304),
+    ],
+)
+def test_the_highest_version_in_common(offered: Any, accepted: Any, chosen: int) -> None:
+    assert select_version(hello(ext.encode_supported_versions_client(offered)), accepted) == chosen
+
+
+@pytest.mark.parametrize("legacy_version", [0x0303, 0x0304, 0x0400])
+def test_without_supported_versions_it_is_tls_1_2_at_most(legacy_version: int) -> None:
+    # RFC 9846 §4.2.1: even if legacy_version is 0x0304 or later.
+    assert select_version(hello(None, legacy_version), (0x0304, 0x0303)) == 0x0303
+    with pytest.raises(ProtocolVersionError, match=r"offers TLS 1\.2; this server accepts TLS 1\.3"):
+        select_version(hello(None, legacy_version))
+
+
+def test_legacy_version_counts_for_nothing_beside_supported_versions() -> None:
+    # RFC 9846 §4.2.1: MUST NOT use legacy_version, MUST use only supported_versions.
+    with pytest.raises(ProtocolVersionError, match="offers no version known here"):
+        select_version(hello(b"\2\x7f\x1c", 0x0303), (0x0303, 0x0304))
+
+
+def test_versions_in_words() -> None:
+    assert [version_name(each) for each in (0x0300, 0x0303, 0x0304)] == ["SSL 3.0", "TLS 1.2", "TLS 1.3"]
+    assert version_name(0x7F1C) == "ProtocolVersion(0x7f1c)"
+
+
+# ---- suite, group -----------------------------------------------------------------------------------
+
+
+def test_the_servers_order_of_suites_decides() -> None:
+    config = server_config(cipher_suites=(CHACHA, AES128))
+    assert select_suite(offer(cipher_suites=(AES128, AES256, CHACHA)), config).id == CHACHA
+    assert select_suite(offer(cipher_suites=(GREASE[3], AES256, AES128)), config).id == AES128
+    with pytest.raises(HandshakeFailure, match="the client offers TLS_AES_256_GCM_SHA384"):
+        select_suite(offer(cipher_suites=(AES256,)), config)
+
+
+@pytest.mark.parametrize(
+    ("server", "client", "shares", "chosen"),
+    [
+        # The server's order, among groups with a share.
+        ((X25519, P256), (P256, X25519), (P256, X25519), X25519),
+        # A share that is there goes before a better group without.
+        ((X25519, P256), (P256, X25519), (P256,), P256),
+        # Nothing that is there will do: ask for the best.
+        ((X25519, P256), (P256, X25519), (), X25519),
+        # A hybrid that the server prefers is worth a round trip.
+        ((HYBRID, X25519), (X25519, HYBRID), (X25519,), HYBRID),
+        ((X25519, HYBRID), (X25519, HYBRID), (X25519,), X25519),
+        ((HYBRID, X25519), (X25519,), (X25519,), X25519),
+        ((HYBRID, NamedGroup.SecP256r1MLKEM768), tuple(NamedGroup), (NamedGroup.SecP256r1MLKEM768,), 4587),
+        ((X25519,), (*GREASE, X25519), (GREASE[0], X25519), X25519),
+    ],
+)
+def test_groups(server: Any, client: Any, shares: Any, chosen: int) -> None:
+    made = offer(groups=client, shares=dict.fromkeys(shares, b"x"))
+    assert select_group(made, server_config(groups=server)) == chosen
+
+
+def test_groups_without_overlap() -> None:
+    # RFC 9846 §4.1.1: "handshake_failure" or "insufficient_security".
+    with pytest.raises(HandshakeFailure, match=r"the client supports secp384r1, NamedGroup\(0x0100\)"):
+        select_group(offer(groups=(NamedGroup.secp384r1, 0x0100)), server_config(groups=(X25519,)))
+
+
+# ---- credentials ------------------------------------------------------------------------------------
+
+
+def named(name: str, key_type: str = "ecdsa_secp256r1") -> Credentials:
+    made = pki.issue((name,), key_type=key_type)
+    return load_credentials(made.chain_pem, made.key_pem)
+
+
+def test_the_first_scheme_that_both_know() -> None:
+    rsa = credentials("rsa")
+    order = rsa.schemes
+    assert common_scheme(rsa, order, order) == order[0]
+    assert common_scheme(rsa, order[1:], order) == order[1]
+    assert common_scheme(rsa, order, order[2:]) == order[2]
+    assert common_scheme(rsa, (ED25519,), order) is None
+
+
+def test_the_first_credentials_that_can_sign() -> None:
+    both = credentials(), credentials("ed25519")
+    everything = server_config().signature_schemes
+    assert select_credentials(both, offer(schemes=(ED25519, ECDSA)), everything) == (both[0], ECDSA)
+    assert select_credentials(both, offer(schemes=(*GREASE, ED25519)), everything) == (both[1], ED25519)
+    with pytest.raises(HandshakeFailure, match="the client verifies rsa_pkcs1_sha256"):
+        select_credentials(both, offer(schemes=(SignatureScheme.rsa_pkcs1_sha256,)), everything)
+
+
+def test_the_server_name_guides_the_choice() -> None:
+    # RFC 9846 §4.4.2.3: server_name is used to guide certificate selection.
+    plain, other, wild = named("one.example"), named("two.example"), named("*.sub.example")
+    everything = server_config().signature_schemes
+    for name, chosen in (
+        ("two.example", other),
+        ("TWO.example", other),
+        ("x.sub.example", wild),
+        ("unknown.example", plain),
+        (None, plain),
+    ):
+        assert select_credentials((plain, other, wild), offer(server_name=name), everything)[0] is chosen
+
+
+# ---- ALPN -------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("server", "client", "chosen"),
+    [
+        (("h2", "http/1.1"), (b"http/1.1", b"h2"), "h2"),
+        (("h2", "http/1.1"), (b"\x0a\x0a", b"http/1.1"), "http/1.1"),
+        (("h2",), (), None),
+        ((), (b"h2",), None),
+        (("grüße",), ("grüße".encode(),), "grüße"),
+    ],
+)
+def test_protocols(server: Any, client: Any, chosen: str | None) -> None:
+    assert select_alpn(offer(alpn=client), server_config(alpn_protocols=server)) == chosen
+
+
+def test_protocols_without_overlap() -> None:
+    # RFC 7301 §3.2: "no_application_protocol".
+    with pytest.raises(NoApplicationProtocol, match=r"the client offers h3, \\xff"):
+        select_alpn(offer(alpn=(b"h3", b"\xff")), server_config(alpn_protocols=("h2",)))
+
+
+# ---- reading an offer -------------------------------------------------------------------------------
+
+
+def test_an_offer_is_read_as_it_was_made() -> None:
+    config = client_config(
+        groups=(HYBRID, X25519), alpn_protocols=("h2",), post_handshake_auth=True, record_size_limit=200
+    )
+    made = make_offer(config, HOST, SYSTEM)
+    read = ClientOffer.read(made.hello)
+    assert [group for group in read.groups if group not in GREASE] == [HYBRID, X25519]
+    assert {group: read.shares[group] for group in made.shares} == {
+        group: share.public for group, share in made.shares.items()
+    }
+    assert read.server_name == HOST
+    assert (read.record_size_limit, read.post_handshake_auth) == (200, True)
+    assert b"h2" in read.alpn
+    assert SignatureScheme.rsa_pkcs1_sha256 in read.certificate_schemes
+
+
+def test_without_signature_algorithms_cert_the_other_list_counts_for_both() -> None:
+    # RFC 9846 §4.2.3.
+    made = make_offer(client_config(), HOST, SYSTEM).hello
+    without = tuple(each for each in made.extensions if each[0] != ExtensionType.SIGNATURE_ALGORITHMS_CERT)
+    read = ClientOffer.read(replace(made, extensions=without))
+    assert read.certificate_schemes == read.schemes
