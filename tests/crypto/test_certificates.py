@@ -19,6 +19,7 @@ from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID
 
 from tlswrite import limits
 from tlswrite.crypto.certificates import (
+    _pss_hash,
     load_certificate,
     load_chain,
     names_of,
@@ -110,6 +111,21 @@ def test_keys_under_the_pss_oid(file: str, hash_name: str | None, schemes: tuple
 def test_a_pss_key_that_is_fixed_to_sha1() -> None:
     with pytest.raises(CertificateError, match="RSASSA-PSS and sha1; no signature scheme"):
         public_key(vector("rsa_pss_sha1.pem")[0])
+
+
+def test_parameters_of_a_pss_key_without_a_hash_mean_sha1() -> None:
+    # RFC 4055 §3.1: hashAlgorithm [0] HashAlgorithm DEFAULT sha1Identifier; here only a saltLength [2].
+    def element(tag: int, *content: bytes) -> bytes:
+        body = b"".join(content)
+        return bytes([tag, len(body)]) + body
+
+    parameters = element(0x30, element(0xA2, element(0x02, b"\x20")))
+    algorithm = element(0x30, element(0x06, bytes.fromhex("2a864886f70d01010a")), parameters)
+    empty = element(0x30)
+    version, serial = element(0xA0, element(0x02, b"\x02")), element(0x02, b"\x01")
+    key = element(0x30, algorithm, element(0x03, b"\x00"))
+    for head in ((version, serial), (serial,)):
+        assert _pss_hash(element(0x30, *head, empty, empty, empty, empty, key)) == "sha1"
 
 
 def test_mldsa() -> None:

@@ -74,7 +74,7 @@ def test_a_group_that_is_not_here(group: int) -> None:
 
 def _with_private(group: NamedGroup, private: object) -> KeyShare:
     share = generate(group)
-    share._private = private  # type: ignore[attr-defined]
+    share._private = private
     return share
 
 
@@ -136,7 +136,7 @@ def _with_private_cached(group: NamedGroup, scalar: int, curve: ec.EllipticCurve
 def test_parts_of_a_hybrid_stand_in_the_order_of_the_draft(group: NamedGroup) -> None:
     share = generate(group)
     server_public, secret = respond(group, share.public)
-    curve_public = share._share.public  # type: ignore[attr-defined]
+    curve_public = share._share.public
     ciphertext_length = 1568 if group is NamedGroup.SecP384r1MLKEM1024 else 1088
     if group is NamedGroup.X25519MLKEM768:
         # draft-ietf-tls-ecdhe-mlkem §4: ML-KEM first, in shares and secret.
@@ -148,8 +148,8 @@ def test_parts_of_a_hybrid_stand_in_the_order_of_the_draft(group: NamedGroup) ->
         assert share.public.startswith(curve_public)
         kem, curve = server_public[-ciphertext_length:], server_public[:-ciphertext_length]
         kem_secret, curve_secret = secret[-32:], secret[:-32]
-    assert share._decapsulate(kem) == kem_secret  # type: ignore[attr-defined]
-    assert share._share.finish(curve) == curve_secret  # type: ignore[attr-defined]
+    assert share._decapsulate(kem) == kem_secret
+    assert share._share.finish(curve) == curve_secret
 
 
 def test_a_share_in_a_hybrid_is_not_the_plain_one() -> None:

@@ -45,4 +45,4 @@ def test_mandatory_suite_is_preferred() -> None:
 
 def test_suites_are_frozen() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
-        SUITES[0x1301].key_length = 1  # type: ignore[misc]
+        SUITES[0x1301].key_length = 1

@@ -61,10 +61,10 @@ def load_credentials(
         usage = _key_usage(leaf)
     except CertificateError as error:
         raise ConfigurationError(f"the certificate is of no use: {error.message}") from error
+    if key.public_key() != (public.key if isinstance(public, PSSPublicKey) else public):
+        raise ConfigurationError(_mismatch(key, certificates))
     if isinstance(public, PSSPublicKey):
         key = PSSPrivateKey(key, public.hash_name)
-    if key.public_key() != public:
-        raise ConfigurationError(_mismatch(key, certificates))
     if usage is not None and not usage.digital_signature:
         # RFC 9846 §4.4.2.2: the digitalSignature bit MUST be set if the Key Usage extension is present.
         raise ConfigurationError(
@@ -111,9 +111,8 @@ def _key_usage(certificate: x509.Certificate) -> x509.KeyUsage | None:
 
 
 def _mismatch(key: Any, certificates: list[x509.Certificate]) -> str:
-    bare = key.key if isinstance(key, PSSPrivateKey) else key
     for certificate in certificates[1:]:
-        if bare.public_key() == certificate.public_key():
+        if key.public_key() == certificate.public_key():
             return (
                 f"the private key belongs to the certificate of {subject_of(certificate)}, "
                 "which must come first in the certificate file"

@@ -52,7 +52,8 @@ def explain_chain(
             or _use(chain[0], reason)
             or _path(chain, anchors, time)
             or CertificateError(
-                f"the certificate of {subject_of(chain[0])} is not acceptable: {_words(reason)}",
+                f"no acceptable path leads from the certificate of {subject_of(chain[0])} to a trust anchor: "
+                f"{_words(reason)}",
                 AlertDescription.UNSUPPORTED_CERTIFICATE,
             )
         )
@@ -188,6 +189,8 @@ def _words(reason: str) -> str:
     """The verifier's message without its framework."""
     reason = re.sub(r" \(encountered processing .*", "", reason, flags=re.S)
     reason = re.sub(
-        r"validation failed: |candidates exhausted: |Python extension validator failed: \w+: ", "", reason
+        r"algorithm: AlgorithmIdentifier \{.*params: (\w+).*", r"algorithm \1", reason, flags=re.S
     )
-    return text(reason, 200)
+    return text(
+        re.sub(r"validation failed: |candidates exhausted: |Python .* failed: \w+: ", "", reason), 200
+    )

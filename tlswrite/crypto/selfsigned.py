@@ -21,6 +21,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from tlswrite.crypto.credentials import Credentials, load_credentials
 from tlswrite.crypto.identity import identity_of
+from tlswrite.crypto.signatures import describe
 from tlswrite.crypto.trust import TrustAnchors
 from tlswrite.errors import ConfigurationError
 
@@ -159,7 +160,12 @@ def make_certificate(
     }
     for extension, critical in chosen.values():
         builder = builder.add_extension(extension, critical)
-    certificate = builder.sign(signer, hash_algorithm or _hash_for(signer))
+    try:
+        certificate = builder.sign(signer, hash_algorithm or _hash_for(signer))
+    except TypeError as error:
+        raise ConfigurationError(
+            f"this release of cryptography signs no certificate with {describe(signer)}: {error}"
+        ) from error
     above = () if issuer is None else (issuer.certificate, *issuer.issuers)
     return Issued(certificate, private_key, above)
 

@@ -30,10 +30,20 @@ VerifiedChain = tuple[x509.Certificate, ...]
 class TrustAnchors:
     """Certificates trusted a priori; immutable, made once and shared by any number of configurations."""
 
-    __slots__ = ("__weakref__", "_client", "_lock", "_named", "_nameless", "_verified", "certificates")
+    __slots__ = (
+        "__weakref__",
+        "_client",
+        "_lock",
+        "_named",
+        "_nameless",
+        "_subjects",
+        "_verified",
+        "certificates",
+    )
 
     def __init__(self, certificates: Iterable[x509.Certificate]) -> None:
         self.certificates: Final = tuple(dict.fromkeys(certificates))
+        self._subjects: tuple[bytes, ...] | None = None
         self._lock = threading.Lock()
         self._verified: dict[object, tuple[datetime, datetime, VerifiedChain]] = {}
         if self.certificates:
@@ -68,7 +78,9 @@ class TrustAnchors:
     @property
     def subjects(self) -> tuple[bytes, ...]:
         """The subjects' distinguished names in DER form (for certificate_authorities, RFC 9846 §4.2.4)."""
-        return tuple(certificate.subject.public_bytes() for certificate in self.certificates)
+        if self._subjects is None:
+            self._subjects = tuple(certificate.subject.public_bytes() for certificate in self.certificates)
+        return self._subjects
 
     # No __len__: no anchors at all must not be taken for anchors not given.
 
@@ -102,7 +114,7 @@ class TrustAnchors:
             chain,
         )
         with self._lock:
-            if len(self._verified) >= _REMEMBERED:
+            if key not in self._verified and len(self._verified) >= _REMEMBERED:
                 del self._verified[next(iter(self._verified))]
             self._verified[key] = entry
 
@@ -149,7 +161,6 @@ _EE: Final = (
     verification.ExtensionPolicy.webpki_defaults_ee()
     .may_be_present(x509.AuthorityKeyIdentifier, _ANY, None)
     .may_be_present(x509.BasicConstraints, _ANY, None)
-    .may_be_present(x509.CertificatePolicies, _ANY, None)
     .may_be_present(x509.KeyUsage, _ANY, _leaf_usage)
 )
 _NAMED_SERVER: Final = _EE.require_present(x509.SubjectAlternativeName, _ANY, None)
@@ -161,7 +172,6 @@ _CA: Final = (
     verification.ExtensionPolicy.webpki_defaults_ca()
     .may_be_present(x509.AuthorityKeyIdentifier, _ANY, None)
     .require_present(x509.BasicConstraints, _ANY, None)
-    .may_be_present(x509.CertificatePolicies, _ANY, None)
     .may_be_present(x509.KeyUsage, _ANY, _ca_usage)
 )
 _SERVER_CA: Final = _CA.may_be_present(x509.ExtendedKeyUsage, _ANY, _server_ca_purpose)
