@@ -151,7 +151,7 @@ class InteropSuite:
             session.exchange(link)
             session.close_first()
             assert link.exchange(b"", None) == b""
-            link.half_close()
+            link.close()
             seen = session.wait()
         assert seen.get("close_notify", True), seen
 

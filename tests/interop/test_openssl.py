@@ -128,11 +128,14 @@ class TestOpenSSL(InteropSuite):
         with meeting(self.peer, role, Setup(flow="commands"), tmp_path) as (link, session):
             assert isinstance(session, OpenSSLSession)
             link.handshake()
-            for word in (b"before\n", b"after\n", b"again\n"):
+            for count, word in enumerate((b"before\n", b"after\n", b"again\n"), 1):
                 session.child.write(word)
                 assert link.recv(len(word)) == word
-                # A letter is a command at the beginning of a read, so wait until it was read.
+                # A letter is a command at the beginning of a read, so wait until it was read: s_client says
+                # so, s_server reads its input before what comes from us.
                 session.child.write(letter.encode() + b"\n")
+                if role == "client":
+                    session.child.wait_for(rb"(KEYUPDATE\n){%d}" % count)
                 link.send(word)
                 session.child.wait_for(rb"\n" + word)
             link.close()

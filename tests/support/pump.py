@@ -242,9 +242,11 @@ class Link:
         self.flush()
 
     def close(self) -> bytes:
-        """Send close_notify, read up to the peer's: what it still sent. A bare end raises."""
+        """Send close_notify, read up to the peer's, end the connection: what it still sent. A bare end raises."""
         self.half_close()
-        return self.exchange(b"", None)
+        rest = self.exchange(b"", None)
+        self.sock.shutdown(socket.SHUT_WR)
+        return rest
 
     # ---- helpers -----------------------------------------------------------------------------------
 
