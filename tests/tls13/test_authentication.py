@@ -241,6 +241,16 @@ def test_the_request_names_schemes_and_authorities() -> None:
     assert ext.parse_certificate_authorities(authorities) == anchors().subjects
 
 
+def test_a_long_list_of_authorities_is_left_out() -> None:
+    many = [pki.authority(f"authority number {number} of a great many " + "x" * 20) for number in range(60)]
+    crowd = TrustAnchors.from_pem(b"".join(each.certificate_pem for each in (*many, pki.authority())))
+    for someone in (crowd, TrustAnchors(())):
+        server = server_config(verify_mode=ssl.CERT_OPTIONAL, trust_anchors=someone)
+        run = Handshake(None, server)
+        assert run.complete
+        assert run.sent("server", CR)[0].extension(ExtensionType.CERTIFICATE_AUTHORITIES) is None
+
+
 @pytest.mark.parametrize("required", [True, False])
 @pytest.mark.parametrize(
     ("options", "alert"),

@@ -262,8 +262,9 @@ class ClientHandshake:
                 # RFC 6066 §3: extension_data of the server's answer SHALL be empty.
                 if data:
                     raise DecodeError("server_name of the server is not empty")
-            elif code == ExtensionType.SUPPORTED_GROUPS:
-                # RFC 9846 §4.2.7: not to be acted upon in this handshake; it must still be well-formed.
+            else:
+                # supported_groups is what remains of the offered ones that may stand here. RFC 9846 §4.2.7:
+                # not to be acted upon in this handshake; it must still be well-formed.
                 ext.parse_supported_groups(data)
         self.transcript.add(raw)
 
