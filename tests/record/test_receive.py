@@ -203,3 +203,14 @@ def test_discard_forgets_all_input() -> None:
     path.append(stream((DATA, b"data")))
     path.discard()
     assert (path.unread, path.open_into(OUT)) == (0, WANT_READ)
+
+
+def test_a_fault_does_not_deliver_what_an_earlier_call_left_in_the_buffer() -> None:
+    path = receive_path()
+    path.append(stream((DATA, b"one"), (DATA, b"two")))
+    assert path.open_into(OUT) == 6
+    # The buffer is shared: by now it holds what another connection read.
+    path.append(b"\x16\x03\x03\x00\x01\x00")
+    with pytest.raises(UnexpectedMessage):
+        path.open_into(OUT)
+    assert path.delivered == 6

@@ -152,6 +152,9 @@ class ReceivePath:
         end = self._end
         opener = self._opener
         at = 0
+        if opener is not None:
+            # A mark of an earlier call would make whatever is in `out` look like data opened by this one.
+            opener.mark = 0
         try:
             while end - start >= 5:
                 if opener is None or buffer[start] != _APPLICATION_DATA:
