@@ -137,7 +137,7 @@ def test_mldsa() -> None:
     [
         (
             lambda: rsa.generate_private_key(65537, 1024),
-            "an RSA key of 1024 bits; an RSA key must have 2048 to 8192",
+            "an RSA key of 1024 bits; an RSA key must have at least 2048 bits",
         ),
         (
             lambda: ec.generate_private_key(ec.SECP256K1()),
@@ -152,6 +152,44 @@ def test_keys_of_no_use(key: Any, words: str) -> None:
         public_key_of(certificate.certificate)
     # RFC 9846 §4.4.2.4: a certificate-related alert, by default "unsupported_certificate".
     assert caught.value.alert is AlertDescription.UNSUPPORTED_CERTIFICATE
+
+
+class Forged:
+    """Stands for a private key where only its public half is asked for."""
+
+    def __init__(self, exponent: int, modulus: int) -> None:
+        self.public = rsa.RSAPublicNumbers(exponent, modulus).public_key()
+
+    def public_key(self) -> rsa.RSAPublicKey:
+        return self.public
+
+
+@pytest.mark.parametrize(
+    ("exponent", "modulus", "words"),
+    [
+        (65537, (1 << 8192) | 1, "an RSA key of 8193 bits and an exponent of 17; at most 8192 and 64 here"),
+        ((1 << 3000) | 1, (1 << 3071) | 1, "an RSA key of 3072 bits and an exponent of 3001; at most"),
+    ],
+)
+def test_keys_that_are_a_burden(exponent: int, modulus: int, words: str) -> None:
+    """A few bytes from a peer must not become seconds of work."""
+    authority = make_certificate([], is_ca=True)
+    giant = make_certificate(["a.example"], private_key=Forged(exponent, modulus), issuer=authority)
+    for read in (lambda: public_key(giant.der), lambda: load_chain([LEAF.der, giant.der])):
+        with pytest.raises(CertificateError, match=words) as caught:
+            read()
+        assert caught.value.alert is AlertDescription.UNSUPPORTED_CERTIFICATE
+
+
+def test_an_issuer_whose_key_cannot_be_read_is_only_of_no_use() -> None:
+    # RFC 9846 §4.4.2: SHOULD be prepared to handle potentially extraneous certificates.
+    der = bytearray(vector("openssl_req_x509.pem")[0])
+    curve = bytes.fromhex("06082a8648ce3d030107")  # prime256v1
+    position = der.index(curve)
+    der[position : position + len(curve)] = bytes.fromhex("06082a8648ce3d030163")  # no such curve
+    assert len(load_chain([LEAF.der, bytes(der)])) == 2
+    with pytest.raises(CertificateError, match="cannot be read"):
+        public_key(bytes(der))
 
 
 # ---- names for messages -----------------------------------------------------------------------------

@@ -57,7 +57,10 @@ def load_chain(chain: Sequence[bytes]) -> list[x509.Certificate]:
         )
     if not chain:
         raise CertificateError("a chain without a certificate")
-    return [load_certificate(der) for der in chain]
+    certificates = [load_certificate(der) for der in chain]
+    for certificate in certificates[1:]:
+        _refuse_burden(certificate)
+    return certificates
 
 
 def public_key(der: bytes) -> PublicKey:
@@ -73,6 +76,7 @@ def public_key(der: bytes) -> PublicKey:
 
 def public_key_of(certificate: x509.Certificate) -> PublicKey:
     """The same of a parsed certificate."""
+    _refuse_burden(certificate)
     key: Any
     with reading_certificate():
         key = certificate.public_key()
@@ -81,12 +85,9 @@ def public_key_of(certificate: x509.Certificate) -> PublicKey:
             key = PSSPublicKey(key, _pss_hash(certificate.tbs_certificate_bytes))
     if not schemes_for(key):
         bare = key.key if isinstance(key, PSSPublicKey) else key
-        small_or_giant = (
-            isinstance(bare, rsa.RSAPublicKey) and not MIN_RSA_BITS <= bare.key_size <= MAX_RSA_BITS
-        )
         wanted = (
-            f"an RSA key must have {MIN_RSA_BITS} to {MAX_RSA_BITS} bits"
-            if small_or_giant
+            f"an RSA key must have at least {MIN_RSA_BITS} bits"
+            if isinstance(bare, rsa.RSAPublicKey) and bare.key_size < MIN_RSA_BITS
             else "no signature scheme of TLS 1.3 fits it"
         )
         raise CertificateError(
@@ -273,6 +274,30 @@ def _locations(access: x509.AuthorityInformationAccess, method: x509.ObjectIdent
 # ---- public keys ----------------------------------------------------------------------------------
 
 _REMEMBERED_SIZE: Final = 8192
+
+#: Bits of an RSA public exponent: 17 in nearly every key there is.
+_MAX_RSA_EXPONENT: Final = 64
+
+
+def _refuse_burden(certificate: x509.Certificate) -> None:
+    """Refuses a key whose signatures would be slow to check.
+
+    A path is sought by trying issuers, many times over where a peer wants it so: each try must be cheap.
+    """
+    try:
+        key = certificate.public_key()
+    except Exception:
+        return  # Nothing is verified with a key that cannot be read.
+    if isinstance(key, rsa.RSAPublicKey) and _is_burden(key):
+        raise CertificateError(
+            f"the certificate of {subject_of(certificate)} has {describe(key)} and an exponent of "
+            f"{key.public_numbers().e.bit_length()}; at most {MAX_RSA_BITS} and {_MAX_RSA_EXPONENT} here",
+            AlertDescription.UNSUPPORTED_CERTIFICATE,
+        )
+
+
+def _is_burden(key: rsa.RSAPublicKey) -> bool:
+    return key.key_size > MAX_RSA_BITS or key.public_numbers().e.bit_length() > _MAX_RSA_EXPONENT
 
 
 @lru_cache(maxsize=64)
