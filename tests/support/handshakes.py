@@ -56,8 +56,11 @@ class Recorder:
         self.delivered = 0
 
     def send(self, message: bytes) -> None:
-        self.log.append(HandshakeType(message[0]).name.lower())
-        self.outbox.append(message)
+        while message:
+            end = 4 + int.from_bytes(message[1:4], "big")
+            self.log.append(HandshakeType(message[0]).name.lower())
+            self.outbox.append(message[:end])
+            message = message[end:]
 
     def send_change_cipher_spec(self) -> None:
         self.log.append(CCS)

@@ -42,7 +42,10 @@ class HandshakeIO(Protocol):
     """What a handshake may do to its connection. Nothing here waits."""
 
     def send(self, message: bytes) -> None:
-        """Queue a handshake message, header included, under the current write protection."""
+        """Queue handshake messages, headers included, under the current write protection.
+
+        Messages given together share records (RFC 9846 §5.1).
+        """
 
     def send_change_cipher_spec(self) -> None:
         """Queue the dummy record of middlebox compatibility mode (RFC 9846 appendix E.4)."""

@@ -2,8 +2,9 @@
 
 The three messages are computed alike wherever they occur: by the server, by the client, and by a client
 after the handshake. What differs is the transcript, the base key and the context string, and these are
-arguments. Receiving sub-generators add a message to the transcript once it is found right, so that the
-transcript is always the one the next message is computed over.
+arguments. Whatever makes a message, or finds a received one right, adds it to the transcript, so that the
+transcript is always the one the next message is computed over. A side's messages leave together, in as few
+records as hold them (RFC 9846 §5.1).
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from tlswrite.crypto.trust import TrustAnchors
 from tlswrite.errors import IllegalParameter, MissingExtension
 from tlswrite.handshake.entropy import Entropy
 from tlswrite.handshake.offer import check_solicited
-from tlswrite.handshake.runner import HandshakeIO, Message, Wait
+from tlswrite.handshake.runner import Message, Wait
 from tlswrite.handshake.select import common_scheme
 from tlswrite.iana import ExtensionType, HandshakeType, SignatureScheme, name_of
 from tlswrite.messages import extensions as ext
@@ -34,14 +35,14 @@ __all__ = [
     "WAIT_CERT",
     "WAIT_CV",
     "WAIT_FINISHED",
+    "certificate_messages",
     "certificate_request",
     "client_credentials",
+    "finished_message",
     "parse_certificate",
     "parse_certificate_request",
     "receive_certificate_verify",
     "receive_finished",
-    "send_certificate",
-    "send_finished",
 ]
 
 # States that both sides have (RFC 9846 §A).
@@ -112,26 +113,24 @@ def client_credentials(
 # ---- Certificate and CertificateVerify --------------------------------------------------------------
 
 
-def send_certificate(
-    io: HandshakeIO,
+def certificate_messages(
     transcript: Transcript,
     credentials: Credentials | None,
     scheme: SignatureScheme | None,
     context_string: bytes,
     entropy: Entropy,
     request_context: bytes = b"",
-) -> None:
-    """Send Certificate and CertificateVerify; without credentials an empty Certificate alone."""
+) -> bytes:
+    """Certificate and CertificateVerify to send; without credentials an empty Certificate alone."""
     certificate = certificate_message(() if credentials is None else credentials.chain, request_context)
     transcript.add(certificate)
-    io.send(certificate)
     if credentials is None or scheme is None:
-        return
+        return certificate
     content = certificate_verify_content(context_string, transcript.digest())
     signature = entropy.sign(credentials.private_key, scheme, content)
     verify = CertificateVerify(scheme, signature).encode()
     transcript.add(verify)
-    io.send(verify)
+    return certificate + verify
 
 
 @lru_cache(maxsize=64)
@@ -177,11 +176,11 @@ def receive_certificate_verify(
 # ---- Finished ---------------------------------------------------------------------------------------
 
 
-def send_finished(io: HandshakeIO, transcript: Transcript, suite: Suite, base_key: bytes) -> None:
-    """Send a Finished over the transcript so far."""
+def finished_message(transcript: Transcript, suite: Suite, base_key: bytes) -> bytes:
+    """The Finished to send over the transcript so far."""
     finished = Finished(finished_mac(suite, base_key, transcript.digest())).encode()
     transcript.add(finished)
-    io.send(finished)
+    return finished
 
 
 def receive_finished(transcript: Transcript, suite: Suite, base_key: bytes) -> Generator[Wait, Message, None]:

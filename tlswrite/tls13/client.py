@@ -41,13 +41,13 @@ from tlswrite.messages.hello import DOWNGRADE_TLS11, DOWNGRADE_TLS12, ServerHell
 from tlswrite.record.protection import NullSealer, TLS13Sealer
 from tlswrite.tls13.authentication import (
     WAIT_CERT,
+    certificate_messages,
     client_credentials,
+    finished_message,
     parse_certificate,
     parse_certificate_request,
     receive_certificate_verify,
     receive_finished,
-    send_certificate,
-    send_finished,
 )
 from tlswrite.tls13.post_handshake import PostHandshake
 from tlswrite.tls13.protection import (
@@ -318,11 +318,14 @@ class ClientHandshake:
         schedule.enter_application(transcript.digest())
         log_application_secrets(config.keylog, self.offer.hello.random, schedule)
         io.set_read_protection(new_opener(suite, schedule.server_application, self.max_receive))
+        flight = b""
         credentials = None
         if self.request is not None:
             credentials, self.local_scheme = client_credentials(config, self.request[1])
-            send_certificate(io, transcript, credentials, self.local_scheme, CLIENT_CONTEXT, self.entropy)
-        send_finished(io, transcript, suite, schedule.client_handshake)
+            flight = certificate_messages(
+                transcript, credentials, self.local_scheme, CLIENT_CONTEXT, self.entropy
+            )
+        io.send(flight + finished_message(transcript, suite, schedule.client_handshake))
         io.set_write_protection(new_sealer(suite, schedule.client_application, config, self.max_send))
         facts = Negotiated(
             version=ProtocolVersion.TLS_1_3,

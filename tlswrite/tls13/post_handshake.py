@@ -31,14 +31,14 @@ from tlswrite.messages.finish import KeyUpdate, NewSessionTicket
 from tlswrite.record.protection import Sealer
 from tlswrite.tls13.authentication import (
     WAIT_CERT,
+    certificate_messages,
     certificate_request,
     client_credentials,
+    finished_message,
     parse_certificate,
     parse_certificate_request,
     receive_certificate_verify,
     receive_finished,
-    send_certificate,
-    send_finished,
 )
 from tlswrite.tls13.protection import new_opener, new_sealer
 from tlswrite.tls13.schedule import export, next_application_secret
@@ -201,9 +201,10 @@ class PostHandshake:
         # are not part of it.
         transcript = self._transcript.fork()
         transcript.add(raw)
-        send_certificate(io, transcript, credentials, scheme, CLIENT_CONTEXT, self._entropy, context)
-        # RFC 9846 §4.4: the base key is client_application_traffic_secret_N.
-        send_finished(io, transcript, self._facts.suite, self._send_secret)
+        answer = certificate_messages(transcript, credentials, scheme, CLIENT_CONTEXT, self._entropy, context)
+        # RFC 9846 §4.4: the base key is client_application_traffic_secret_N. §4.6.2: all messages of a
+        # response appear consecutively on the wire.
+        io.send(answer + finished_message(transcript, self._facts.suite, self._send_secret))
 
     def request_certificate(self, io: HandshakeIO) -> None:
         """Server: ask the client for a certificate (RFC 9846 §4.6.2); the answer comes through `handle`.

@@ -34,12 +34,12 @@ from tlswrite.messages.finish import EncryptedExtensions
 from tlswrite.messages.hello import HELLO_RETRY_REQUEST_RANDOM, ClientHello, ServerHello
 from tlswrite.tls13.authentication import (
     WAIT_CERT,
+    certificate_messages,
     certificate_request,
+    finished_message,
     parse_certificate,
     receive_certificate_verify,
     receive_finished,
-    send_certificate,
-    send_finished,
 )
 from tlswrite.tls13.post_handshake import PostHandshake
 from tlswrite.tls13.protection import (
@@ -234,16 +234,16 @@ class ServerHandshake:
         """EncryptedExtensions to Finished, then application keys for sending."""
         io, config, suite, schedule = self.io, self.config, self.suite, self.schedule
         transcript = self.transcript
-        encrypted_extensions = EncryptedExtensions(tuple(self.extensions())).encode()
-        transcript.add(encrypted_extensions)
-        io.send(encrypted_extensions)
+        flight = EncryptedExtensions(tuple(self.extensions())).encode()
         if config.verify_mode != ssl.CERT_NONE:
             # RFC 9846 §4.3.2: the context is empty in the handshake.
-            request = certificate_request(b"", config.signature_schemes, config.trust_anchors)
-            transcript.add(request)
-            io.send(request)
-        send_certificate(io, transcript, self.credentials, self.scheme, SERVER_CONTEXT, self.entropy)
-        send_finished(io, transcript, suite, schedule.server_handshake)
+            flight += certificate_request(b"", config.signature_schemes, config.trust_anchors)
+        transcript.add(flight)
+        flight += certificate_messages(
+            transcript, self.credentials, self.scheme, SERVER_CONTEXT, self.entropy
+        )
+        flight += finished_message(transcript, suite, schedule.server_handshake)
+        io.send(flight)
         schedule.enter_application(transcript.digest())
         log_application_secrets(config.keylog, self.client_random, schedule)
         # RFC 9846 §4.4.4: what follows the Finished, alerts about the client's flight included, is under the
