@@ -57,9 +57,10 @@ KEY_TYPES = (
     "ed448",
 )
 
-#: What programs that connect their pipes send in the other direction at the same time: no letter that one of
-#: them takes for a command.
-REPLY = random.Random(9846).randbytes((1 << 19) + 1234).hex().encode()
+#: More than 1 MiB of text, for programs that connect their pipes, to go the other way at the same time:
+#: lines, and in them no letter that one of these programs takes for a command.
+LINE = 65
+REPLY = b"".join(random.Random(line).randbytes(LINE // 2).hex().encode() + b"\n" for line in range(16_200))
 
 #: The random of a HelloRetryRequest begins so on the wire (RFC 9846 §4.1.3).
 RETRY = bytes.fromhex("cf21ad74e59a6111be1d8c021e65b891")
@@ -118,6 +119,11 @@ class Session:
     def close_first(self) -> None:
         """Make the peer end the conversation, for the flow `close`; a peer that counts does so by itself."""
 
+    def finish(self, link: Link) -> dict[str, Any]:
+        """Close on both sides, us first where the peer answers our close_notify; what the peer saw."""
+        link.close()
+        return self.wait()
+
     def wait(self) -> dict[str, Any]:
         """Wait for the peer's end; what it saw. Fails where it did not end well.
 
@@ -139,6 +145,8 @@ class Peer:
     chooses_groups: ClassVar[tuple[str, ...]] = ("server", "client")
     #: For HelloRetryRequest to a peer that is a client: one it offers without a share.
     retry_group: ClassVar[NamedGroup] = NamedGroup.secp384r1
+    #: As a client it takes a HelloRetryRequest that has a cookie and changes no group.
+    cookie_alone: ClassVar[bool] = True
     key_types: ClassVar[tuple[str, ...]] = KEY_TYPES
     alpn: ClassVar[bool] = True
     client_certificates: ClassVar[tuple[str, ...]] = ("server", "client")

@@ -37,13 +37,12 @@ class InteropSuite:
         record_property("interop", (self.peer.name, version))
 
     def test_data_both_ways_and_clean_shutdown(self, role: str, tmp_path: Path) -> None:
-        """More than 1 MiB each way; we close first, and each side sees the other's close_notify."""
+        """More than 1 MiB each way; then each side sees the other's close_notify."""
         setup = Setup(flow=self.peer.flows[0], alpn=("http/1.1",) if self.peer.alpn else ())
         with meeting(self.peer, role, setup, tmp_path) as (link, session):
             link.handshake()
             session.exchange(link)
-            link.close()
-            seen = session.wait()
+            seen = session.finish(link)
         assert seen.get("close_notify", True), seen
         if self.peer.alpn:
             assert link.connection.selected_alpn_protocol() == "http/1.1"
@@ -54,8 +53,7 @@ class InteropSuite:
         with meeting(self.peer, role, setup, tmp_path) as (link, session):
             link.handshake()
             session.exchange(link, SHORT)
-            link.close()
-            session.wait()
+            session.finish(link)
         assert link.connection.cipher()[0] == suite.name
 
     def test_group(self, role: str, group: NamedGroup, tmp_path: Path) -> None:
@@ -66,8 +64,7 @@ class InteropSuite:
         with meeting(self.peer, role, setup, tmp_path) as (link, session):
             link.handshake()
             session.exchange(link, SHORT)
-            link.close()
-            session.wait()
+            session.finish(link)
         assert link.connection.group() == group.name
         assert not (told and _was_retried(link))
 
@@ -86,8 +83,7 @@ class InteropSuite:
         with meeting(self.peer, role, setup, tmp_path) as (link, session):
             link.handshake()
             session.exchange(link, SHORT)
-            link.close()
-            session.wait()
+            session.finish(link)
         assert link.connection.group() == retry.name
         assert _was_retried(link)
 
@@ -95,12 +91,14 @@ class InteropSuite:
         """Our server asks for a cookie; the peer returns it."""
         if "client" not in self.peer.roles:
             pytest.skip("the peer is no client")
-        setup = Setup(flow=self.peer.flows[0], ours={"hello_retry_cookie": True})
+        ours: dict[str, Any] = {"hello_retry_cookie": True}
+        if not self.peer.cookie_alone:
+            ours["groups"] = (self.peer.retry_group,)
+        setup = Setup(flow=self.peer.flows[0], ours=ours)
         with meeting(self.peer, "client", setup, tmp_path) as (link, session):
             link.handshake()
             session.exchange(link, SHORT)
-            link.close()
-            session.wait()
+            session.finish(link)
         assert _was_retried(link)
 
     def test_server_key_type(self, role: str, key_type: str, tmp_path: Path) -> None:
@@ -108,8 +106,7 @@ class InteropSuite:
         with meeting(self.peer, role, setup, tmp_path) as (link, session):
             link.handshake()
             session.exchange(link, SHORT)
-            link.close()
-            session.wait()
+            session.finish(link)
 
     def test_client_certificate(self, role: str, tmp_path: Path) -> None:
         if role not in self.peer.client_certificates:
@@ -118,8 +115,7 @@ class InteropSuite:
         with meeting(self.peer, role, setup, tmp_path) as (link, session):
             link.handshake()
             session.exchange(link, SHORT)
-            link.close()
-            seen = session.wait()
+            seen = session.finish(link)
         assert seen.get("client", True), seen
         if role == "client":
             names = link.connection.getpeercert()["subjectAltName"]
@@ -139,8 +135,7 @@ class InteropSuite:
             session.exchange(link, SHORT)  # what comes back may have been sent before the peer was asked
             session.exchange(link, SHORT)
             assert _read_key(link) is not before, "the peer did not answer with a KeyUpdate"
-            link.close()
-            seen = session.wait()
+            seen = session.finish(link)
         assert seen.get("key_updates", 2) == 2
 
     def test_peer_closes_first(self, role: str, tmp_path: Path) -> None:
