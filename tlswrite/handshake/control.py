@@ -13,7 +13,7 @@ from typing import Final
 from tlswrite.errors import AlertReceived, TooMuchError, UnexpectedMessage, ZeroReturnError
 from tlswrite.handshake.negotiated import Negotiated
 from tlswrite.handshake.runner import AfterHandshake, HandshakeGenerator, Runner
-from tlswrite.iana import AlertDescription, AlertLevel, ContentType
+from tlswrite.iana import AlertDescription, AlertLevel, ContentType, HandshakeType
 from tlswrite.limits import MAX_EMPTY_RECORDS, SEND_WINDOW
 from tlswrite.messages.framing import Joiner
 from tlswrite.record.protection import Opener, Sealer
@@ -78,6 +78,10 @@ class Control:
             joiner = self._joiner = Joiner()
         joiner.feed(fragment)
         while (message := joiner.next()) is not None:
+            if message[0] == HandshakeType.CLIENT_HELLO and not joiner.empty:
+                # RFC 9846 §5.1: a message that precedes a key change ends at a record boundary. Of this one
+                # it is checked before it is answered: the alert is then one that the client can read.
+                raise UnexpectedMessage("handshake data behind a ClientHello in one record")
             self._handle_message(*message)
         # RFC 9846 §5.1: fragments of one message are not interleaved with other records.
         self.receive_path.application_data_allowed = self.negotiated is not None and joiner.empty
