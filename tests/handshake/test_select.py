@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from tests.support import pki
 from tests.support.engine import HOST, client_config, credentials, server_config
@@ -154,6 +157,38 @@ def test_the_server_name_guides_the_choice() -> None:
         (None, plain),
     ):
         assert select_credentials((plain, other, wild), offer(server_name=name), everything)[0] is chosen
+
+
+def test_a_chain_that_the_client_can_verify_goes_first() -> None:
+    # RFC 9846 §4.4.2.3: signed by an advertised algorithm, if there is such a chain.
+    def signed_by(key_type: str) -> Credentials:
+        issuer = pki.authority(f"an authority with {key_type}", key_type)
+        made = pki.issue((HOST,), issuer=issuer)
+        return load_credentials(made.chain_pem, made.key_pem)
+
+    edwards, rsa = signed_by("ed25519"), signed_by("rsa")
+    everything = server_config().signature_schemes
+    only_rsa = offer(certificate_schemes=(SignatureScheme.rsa_pkcs1_sha256,))
+    assert select_credentials((edwards, rsa), offer(), everything)[0] is edwards
+    assert select_credentials((edwards, rsa), only_rsa, everything)[0] is rsa
+    # A chain of the server's choice where there is none.
+    neither = offer(certificate_schemes=(SignatureScheme.ed448,))
+    assert select_credentials((edwards, rsa), neither, everything)[0] is edwards
+
+
+def test_a_chain_with_sha_1_is_for_those_who_ask_for_it() -> None:
+    # RFC 9846 §4.4.2.3: MUST NOT use the deprecated SHA-1 hash unless the client advertises it.
+    good = credentials()
+    pem = (Path(__file__).parents[1] / "vectors/certificates/signed_sha1.pem").read_bytes()
+    chain = tuple(each.public_bytes(Encoding.DER) for each in x509.load_pem_x509_certificates(pem))
+    old = replace(good, chain=chain)
+    everything = server_config().signature_schemes
+    legacy = frozenset({SignatureScheme.rsa_pkcs1_sha1, SignatureScheme.ecdsa_sha1})
+    with pytest.raises(HandshakeFailure):
+        select_credentials((old,), offer(), everything)
+    assert select_credentials((old, good), offer(), everything)[0] is good
+    asking = offer(certificate_schemes=tuple(legacy))
+    assert select_credentials((old,), asking, everything)[0] is old
 
 
 # ---- ALPN -------------------------------------------------------------------------------------------

@@ -7,6 +7,7 @@ kdf           HKDF, HMAC and transcript hashes
 groups        key exchange: ECDH, X25519, and their hybrids with ML-KEM
 signatures    CertificateVerify: signing, verification, which scheme fits which key
 certificates  what a certificate says: key, names, dates; getpeercert
+chain_schemes the signature schemes of a chain
 credentials   a chain of our own and its private key
 identity      whom a client means to reach
 trust         trust anchors and the profile of verification

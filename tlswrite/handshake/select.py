@@ -15,6 +15,7 @@ from typing import Final
 
 from tlswrite.config import ServerConfig
 from tlswrite.crypto.certificates import text
+from tlswrite.crypto.chain_schemes import LEGACY_SCHEMES, chain_schemes
 from tlswrite.crypto.credentials import Credentials
 from tlswrite.crypto.identity import matches
 from tlswrite.crypto.suites import SUITES, Suite
@@ -169,25 +170,34 @@ def select_credentials(
 ) -> tuple[Credentials, SignatureScheme]:
     """Credentials, and the scheme to sign with (RFC 9846 §4.4.2.3): what both can do.
 
-    Among several a certificate for the server name wins, then the server's order.
+    Among several a certificate for the server name wins, then a chain that the client says it can verify,
+    then the server's order.
     """
+    verified = frozenset(offer.certificate_schemes)
     able = [
         (each, scheme)
         for each in credentials
         if (scheme := common_scheme(each, offer.schemes, schemes)) is not None
+        # RFC 9846 §4.4.2.3: no SHA-1 in a chain, unless the client advertises it.
+        and not chain_schemes(each.chain) & LEGACY_SCHEMES - verified
     ]
     if not able:
         raise HandshakeFailure(
             "no signature scheme in common: the client verifies "
             + _some(name_of(SignatureScheme, scheme) for scheme in offer.schemes)
         )
-    name = offer.server_name
-    if len(able) > 1 and name is not None:
-        name = name.lower()
-        for each in able:
-            if matches(name, each[0].names):
-                return each
-    return able[0]
+    if len(able) == 1:
+        return able[0]
+    name = (offer.server_name or "").lower()
+    # RFC 9846 §4.4.2.3: signed by algorithms that the peer advertises, if there is such a chain; a chain of
+    # the server's choice if there is none.
+    return min(
+        able,
+        key=lambda each: (
+            bool(name) and not matches(name, each[0].names),
+            not chain_schemes(each[0].chain) <= verified,
+        ),
+    )
 
 
 def common_scheme(
