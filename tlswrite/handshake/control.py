@@ -83,6 +83,9 @@ class Control:
                 # it is checked before it is answered: the alert is then one that the client can read.
                 raise UnexpectedMessage("handshake data behind a ClientHello in one record")
             self._handle_message(*message)
+        if self._runner is not None and (begun := joiner.incomplete) is not None:
+            # A message that is not legal here is refused by its type, not waited for and held.
+            self._runner.check(begun)
         # RFC 9846 §5.1: fragments of one message are not interleaved with other records.
         self.receive_path.application_data_allowed = self.negotiated is not None and joiner.empty
         if self.negotiated is not None and joiner.empty:

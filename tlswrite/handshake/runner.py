@@ -114,13 +114,17 @@ class Runner:
     def done(self) -> bool:
         return self._generator is None
 
-    def receive(self, message_type: int, raw: bytes) -> None:
-        """Hand over one message. Raises UnexpectedMessage where the state does not allow it."""
+    def check(self, message_type: int) -> None:
+        """Raise UnexpectedMessage where the state does not allow a message of this type."""
         wait = self._wait
         if wait is None or message_type not in wait.types:
             name = name_of(HandshakeType, message_type).lower()
             # RFC 9846 §4: a handshake message out of order: terminate with unexpected_message.
             raise UnexpectedMessage(f"{name} received in state {self.state or 'START'}")
+
+    def receive(self, message_type: int, raw: bytes) -> None:
+        """Hand over one message. Raises UnexpectedMessage where the state does not allow it."""
+        self.check(message_type)
         self._resume((message_type, raw))
 
     def close(self) -> None:

@@ -62,6 +62,11 @@ class Joiner:
         """Whether no message is incomplete or waiting: the end of a record is then the end of a message."""
         return not self._data
 
+    @property
+    def incomplete(self) -> int | None:
+        """The type of the message that has begun and is not all there; None where there is none."""
+        return self._data[self._at] if self._data else None
+
     def feed(self, fragment: bytes | bytearray | memoryview) -> None:
         """Append the content of one handshake record."""
         data = self._data
@@ -119,6 +124,8 @@ class Joiner:
 
 
 _MAX_SIZE: Final[dict[int, int]] = {
+    HandshakeType.END_OF_EARLY_DATA: 0,
+    HandshakeType.KEY_UPDATE: 1,
     HandshakeType.CERTIFICATE: MAX_CERTIFICATE_MESSAGE,
     HandshakeType.COMPRESSED_CERTIFICATE: MAX_CERTIFICATE_MESSAGE,
 }
