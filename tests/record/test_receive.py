@@ -205,6 +205,28 @@ def test_discard_forgets_all_input() -> None:
     assert (path.unread, path.open_into(OUT)) == (0, WANT_READ)
 
 
+def test_more_tells_why_it_stopped() -> None:
+    path = receive_path()
+    wire = stream((DATA, b"x" * 16384), (DATA, b"y" * 300), (ContentType.HANDSHAKE, b"message"))
+    path.append(wire[:-1])
+    assert (path.open_into(OUT[:OUT_ROOM]), path.more) == (16384, True)
+    assert (path.open_into(OUT), path.more) == (300, False)
+    path.append(wire[-1:] + b"\x17\x03\x03\x00\x13" + bytes(19))
+    assert (path.open_into(OUT), path.more) == (CONTROL, False)
+    path = receive_path()
+    path.append(wire)
+    assert (path.open_into(OUT), path.more) == (16684, True)
+
+
+def test_what_came_before_a_fault_is_delivered() -> None:
+    path = receive_path()
+    path.append(stream((DATA, b"intact")) + b"\x17\x03\x03\x00\x13" + bytes(19))
+    assert (path.open_into(OUT), path.more) == (6, True)
+    assert bytes(OUT[:6]) == b"intact"
+    with pytest.raises(BadRecordMAC):
+        path.open_into(OUT)
+
+
 def test_a_fault_does_not_deliver_what_an_earlier_call_left_in_the_buffer() -> None:
     path = receive_path()
     path.append(stream((DATA, b"one"), (DATA, b"two")))

@@ -33,7 +33,7 @@ from tlswrite.asyncio.lifecycle import Attachable, logger
 from tlswrite.asyncio.write_side import WriteSide
 from tlswrite.connection import TLSConnection
 from tlswrite.errors import TLSError
-from tlswrite.record.codes import WANT_READ
+from tlswrite.record.codes import CONTROL, WANT_READ
 from tlswrite.record.receive import OUT_ROOM
 
 __all__ = ["ReadSide"]
@@ -52,6 +52,7 @@ class ReadSide(WriteSide):
         "_held",
         "_held_size",
         "_open",
+        "_open_run",
         "_paused",
         "_receive_path",
         "_recv_into",
@@ -70,6 +71,7 @@ class ReadSide(WriteSide):
         super().__init__(loop, sock, protocol, connection, waiter, server)
         self._receive_path = connection.receive_path
         self._open = connection.receive_into
+        self._open_run = self._receive_path.open_into
         self._recv_into = sock.recv_into
         self._buffered = isinstance(protocol, asyncio.BufferedProtocol)
         self._paused = False
@@ -126,7 +128,15 @@ class ReadSide(WriteSide):
 
     def _on_readable(self) -> None:
         self._recent = 0.0
-        if self._fast_read:
+        buffers = self._buffers
+        if self._fast_read and not self._buffered and not buffers.busy:
+            buffers.busy = True
+            try:
+                if self._receive(buffers, limits.READ_BUDGET):
+                    self._deliver_run(buffers)
+            finally:
+                buffers.busy = False
+        elif self._fast_read:
             self._read(limits.READ_BUDGET)
         elif self._closing:
             self._discard_input()
@@ -162,35 +172,69 @@ class ReadSide(WriteSide):
         buffers = lend(self._buffers)
         buffers.busy = True
         try:
-            receive_path = self._receive_path
-            view = buffers.receive
-            tail = receive_path.tail
-            kept = len(tail)
-            try:
-                if kept:
-                    view[:kept] = tail
-                    count = self._recv_into(view[kept:], size)
-                else:
-                    count = self._recv_into(view, size)
-            except (BlockingIOError, InterruptedError):
-                return
-            except OSError as exc:
-                self._socket_failed(exc, "Fatal read error on socket transport")
-                return
-            if count:
-                receive_path.feed(view, kept + count)
-            else:
-                self._peer_done = True
-                self._connection.feed_eof()
-                self._ignore_reads()
-                if self._paused or self._held is not None:
-                    self._fast_read = False
-                    return
-            self._consume(buffers)
+            if self._receive(buffers, size):
+                self._consume(buffers)
         finally:
             buffers.busy = False
 
+    def _receive(self, buffers: LoopBuffers, size: int) -> bool:
+        """One `recv_into`, given to the engine; False where there is nothing to do."""
+        receive_path = self._receive_path
+        view = target = buffers.receive
+        tail = receive_path.tail
+        kept = len(tail)
+        if kept:
+            view[:kept] = tail
+            target = view[kept:]
+        try:
+            count = self._recv_into(target, size)
+        except (BlockingIOError, InterruptedError):
+            return False
+        except OSError as exc:
+            self._socket_failed(exc, "Fatal read error on socket transport")
+            return False
+        if count:
+            receive_path.feed(view, kept + count)
+            return True
+        self._peer_done = True
+        self._connection.feed_eof()
+        self._ignore_reads()
+        if self._paused or self._held is not None:
+            self._fast_read = False
+            return False
+        return True
+
     # ---- delivery -----------------------------------------------------------------------------------
+
+    def _deliver_run(self, buffers: LoopBuffers) -> None:
+        """The short path of a byte: one call into the engine, one delivery; the rest is `_consume`'s."""
+        receive_path = self._receive_path
+        plain = buffers.plain
+        try:
+            count = self._open_run(plain)
+        except TLSError as exc:
+            self._connection.fail(exc)
+            self._engine_failed(exc)
+            return
+        if count > 0:
+            self._in_callback = True
+            try:
+                self._protocol.data_received(bytes(plain[:count]))
+            except (SystemExit, KeyboardInterrupt):
+                raise
+            except BaseException as exc:
+                self._callback_failed(exc, "data_received")
+            finally:
+                self._in_callback = False
+                self._recent = 0.0
+            if not receive_path.more:
+                receive_path.reclaim()
+                if not self._writing and (self._backlog is not None or self._send_path.has_output):
+                    self._flush()
+                return
+        elif count == CONTROL:
+            receive_path.put_back()
+        self._consume(buffers)
 
     def _consume(self, buffers: LoopBuffers) -> None:
         """Open all whole records of what was fed and deliver them; flush what that caused to be written."""
@@ -231,6 +275,8 @@ class ReadSide(WriteSide):
                         # The view must be gone, or the protocol could not resize its buffer.
                         target = plain
                         self._call_protocol("buffer_updated", count)
+                    if not self._receive_path.more:
+                        break
                 elif count == WANT_READ:
                     break
                 else:

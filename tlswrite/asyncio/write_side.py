@@ -76,6 +76,7 @@ class WriteSide(Lifecycle):
         "_recent",
         "_scheduled",
         "_seal",
+        "_seal_now",
         "_send",
         "_send_path",
         "_sendings",
@@ -95,6 +96,7 @@ class WriteSide(Lifecycle):
         send_path = self._send_path = connection.send_path
         # Bound once: they belong to the engine and the socket, so no cycle comes of it.
         self._seal = send_path.write
+        self._seal_now = send_path.seal_now
         self._output = send_path.output
         self._sent = send_path.sent
         self._send = sock.send
@@ -130,20 +132,24 @@ class WriteSide(Lifecycle):
                 or (not self._in_callback and monotonic() - self._recent > GATHER_TIME)
             )
         ):
-            before = self._send_path.committed
+            record = self._seal_now(data)
             try:
-                if self._seal(data) != len(data):
-                    self._queue(data, before + len(data))
+                if record:
+                    # One record, which needs no stop in the engine's output unless the socket is full.
+                    try:
+                        count = self._send(record)
+                    except (BlockingIOError, InterruptedError):
+                        count = 0
+                    if count == len(record):
+                        self._recent = _IN_CALLBACK if self._in_callback else monotonic()
+                        return
+                    self._send_path.unsent(record[count:])
                 else:
-                    output = self._output()
-                    count = self._send(output)
-                    self._sent(count)
-            except (BlockingIOError, InterruptedError):
-                pass
+                    self._write_window(data)
             except OSError as exc:
                 self._write_failed(exc)
                 return
-            if not self._send_path.has_output:
+            if not self._send_path.has_output and self._backlog is None:
                 self._recent = _IN_CALLBACK if self._in_callback else monotonic()
                 return
             self._direct = False
@@ -215,6 +221,19 @@ class WriteSide(Lifecycle):
         if not self._flushing:
             self._flush()
 
+    def _write_window(self, data: bytes) -> None:
+        """Seal as much of `data` as a window holds and send it; the rest waits."""
+        before = self._send_path.committed
+        sealed = self._seal(data)
+        if sealed != len(data):
+            # Wanted: the same write again. In Mode.ENABLE_PARTIAL_WRITE: the rest as a new one.
+            rest = data if sealed == WANT_WRITE else memoryview(data)[sealed:]
+            self._queue(rest, before + len(data))
+        try:
+            self._sent(self._send(self._output()))
+        except (BlockingIOError, InterruptedError):
+            pass
+
     # ---- what waits ---------------------------------------------------------------------------------
 
     def _write(self, data: Buffer) -> None:
@@ -244,19 +263,30 @@ class WriteSide(Lifecycle):
                 self._pause_protocol_if_full()
                 return
             data = bytes(view)
-        self._queue(
-            data, (self._send_path.committed if self._backlog is None else self._accepted) + len(data)
-        )
-        if self._writing or self._flushing or not self._connected:
+        size = len(data)
+        blocked = self._writing or self._flushing or not self._connected
+        if self._backlog is None:
+            waiting = 0
+        else:
+            waiting = self._accepted - self._send_path.committed
+            if not blocked and waiting + size > _GATHER_SIZE:
+                # What was gathered fills a window; the rest begins the next one.
+                self._flush()
+                if self._lost:
+                    return
+                blocked = self._writing
+                waiting = 0 if self._backlog is None else self._accepted - self._send_path.committed
+        self._queue(data, self._send_path.committed + waiting + size)
+        if blocked:
             pass
-        elif self.get_write_buffer_size() > min(self._high_water, _GATHER_SIZE - 1):
+        elif size >= _BLOCK or waiting + size > self._high_water:
             self._flush()
         elif not self._in_callback and not self._scheduled:
             self._scheduled = True
             self._loop.call_soon(self._flush_gathered, context=self._context)
         self._pause_protocol_if_full()
 
-    def _queue(self, data: bytes, end: int) -> None:
+    def _queue(self, data: bytes | memoryview, end: int) -> None:
         """Append to what waits; `end` is the position in the stream behind it."""
         if self._backlog is None:
             self._backlog = deque()

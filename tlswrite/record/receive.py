@@ -57,6 +57,7 @@ class ReceivePath:
         "content_type",
         "delivered",
         "fragment",
+        "more",
         "plaintext_alert_allowed",
         "tail",
     )
@@ -76,6 +77,8 @@ class ReceivePath:
         self.tail = b""
         #: Plaintext bytes of application data opened so far.
         self.delivered = 0
+        #: Whether the last `open_into` stopped for another reason than the end of its input.
+        self.more = False
         #: Type and content of the last control record.
         self.content_type = 0
         self.fragment = b""
@@ -141,6 +144,7 @@ class ReceivePath:
         `fragment`. WANT_READ: no whole record is there. `out` needs `OUT_ROOM` bytes at least.
         Raises PeerError.
         """
+        self.more = False
         if self._control:
             self._control = False
             return CONTROL
@@ -170,7 +174,9 @@ class ReceivePath:
                 before = start
                 start, now = opener.open_run(buffer, start, end, out, at)
                 if start == before:
-                    self._check_header(_APPLICATION_DATA, (buffer[start + 3] << 8) | buffer[start + 4])
+                    length = (buffer[start + 3] << 8) | buffer[start + 4]
+                    self._check_header(_APPLICATION_DATA, length)
+                    self.more = start + 5 + length <= end
                     break
                 self._start = start
                 if opener.content_type != _APPLICATION_DATA:
@@ -191,11 +197,16 @@ class ReceivePath:
                 raise
             # What came intact before the fault is delivered; the fault is met by the next call.
             self._failure = exc.with_traceback(None)
+            self.more = True
         if at:
             self.delivered += at
             self._idle_records = 0
             return at
         return WANT_READ
+
+    def put_back(self) -> None:
+        """Let the next `open_into` answer CONTROL again, for the same control record."""
+        self._control = True
 
     # ---- helpers --------------------------------------------------------------------------------
 
@@ -204,7 +215,7 @@ class ReceivePath:
         self.plaintext_alert_allowed = False
         if not at:
             return CONTROL
-        self._control = True
+        self._control = self.more = True
         self.delivered += at
         self._idle_records = 0
         return at

@@ -132,6 +132,29 @@ class SendPath:
             return 0
         return self._write_blocks(memoryview(data), source)
 
+    def seal_now(self, data: bytes) -> bytes:
+        """A small write on an idle path, without a stop in the output: the record, to be sent at once.
+
+        Empty where `write` must be called instead. The carrier gives back by `unsent` what it could not send.
+        """
+        sealer = self._sealer
+        size = len(data)
+        if (
+            self._pending is not None
+            or self._window is not None
+            or self._tail
+            or self.closed
+            or sealer.sequence >= self._record_limit
+            or not 0 < size <= sealer.max_content
+        ):
+            return b""
+        self.committed += size
+        return sealer.seal(_APPLICATION_DATA, data)
+
+    def unsent(self, record: bytes) -> None:
+        """The end of what `seal_now` returned, which is the output now."""
+        self._tail = record
+
     def abandon(self) -> int:
         """Forget the pending write; returns how many of its bytes were sealed and will be sent."""
         offset = self._offset if self._pending is not None else 0
