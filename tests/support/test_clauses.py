@@ -165,7 +165,12 @@ def run(directory: Path, *options: str, without: str = "") -> tuple[int, str]:
     result = subprocess.run(
         [*command, "--import-mode=importlib", f"--rootdir={directory}", *options, "tests"],
         cwd=directory,
-        env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)])},
+        # What whoever runs this run asks of pytest, coverage for one, is not asked of the run under test.
+        env={
+            **os.environ,
+            "PYTEST_ADDOPTS": "",
+            "PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)]),
+        },
         capture_output=True,
         text=True,
         check=False,
