@@ -107,6 +107,9 @@ class Control:
     # ---- HandshakeIO ------------------------------------------------------------------------------
 
     def send(self, message: bytes) -> None:
+        if self.send_path.closed:
+            # RFC 9846 §6.1: nothing is sent behind close_notify. A request that comes later stays unanswered.
+            return
         if self.negotiated is not None and self.send_path.output_size > 2 * SEND_WINDOW:
             # A peer that asks and asks, and does not read the answers, must not make them pile up.
             raise TooMuchError("the peer asks for more than it reads")
