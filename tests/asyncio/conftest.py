@@ -1,0 +1,34 @@
+"""Every test here runs on asyncio's selector loop and, where it is installed, on uvloop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from tests.support.wire import Complaints, Peer
+
+try:
+    import uvloop
+except ImportError:
+    uvloop = None
+
+
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    factories: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {"asyncio": asyncio.SelectorEventLoop}
+    if uvloop is not None:
+        factories["uvloop"] = uvloop.new_event_loop
+    return factories
+
+
+@pytest.fixture(autouse=True)
+async def complaints() -> Iterator[Complaints]:
+    """What reached the loop's exception handler; a test that expects something takes it out of the list."""
+    found = Complaints()
+    asyncio.get_running_loop().set_exception_handler(lambda loop, context: found.append(context))
+    yield found
+    Peer.close_all()
+    # Callbacks that are still scheduled belong to this test.
+    await asyncio.sleep(0)
+    assert not found, f"the loop's exception handler was called: {found}"

@@ -1,0 +1,586 @@
+"""The write side: what leaves when, in how many records and sends, and what waits meanwhile."""
+
+from __future__ import annotations
+
+import array
+import asyncio
+import logging
+import mmap
+from collections import deque
+from typing import Any
+
+import pytest
+
+from tests.support import engine
+from tests.support.records import split
+from tests.support.wire import (
+    Complaints,
+    Joined,
+    Peer,
+    Recorder,
+    face_server,
+    join,
+    meter_of,
+    socket_pair,
+    turns,
+)
+from tlswrite import limits
+from tlswrite.asyncio import Transport, write_side
+from tlswrite.config import Mode
+from tlswrite.connection import TLSConnection
+
+BIG = bytes(at * 11 % 253 for at in range(1_000_003))
+SMALL_BUFFER = 8192
+
+
+@pytest.fixture
+def gathering(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However slow the machine, the second write is soon after the first."""
+    monkeypatch.setattr(write_side, "GATHER_TIME", 3600.0)
+
+
+def waits_for(transport: Any) -> str:
+    """Which readiness the transport has asked the loop for."""
+    shown = repr(transport)
+    reading, writing = "read=polling" in shown, "write=<polling" in shown
+    return " ".join(name for name, on in (("read", reading), ("write", writing)) if on)
+
+
+async def drain(joined: Joined, size: int) -> None:
+    assert await joined.server.got(size)
+    await joined.close()
+
+
+# ---- W01, W12, W18, W19: what a write takes, and what it says ------------------------------------------
+
+
+def mapped() -> mmap.mmap:
+    memory = mmap.mmap(-1, 4096)
+    memory[:] = bytes(range(256)) * 16
+    return memory
+
+
+class Bytes(bytes):
+    pass
+
+
+@pytest.mark.parametrize("queued", [False, True], ids=["idle", "queued"])
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"plain",
+        Bytes(b"a subclass"),
+        bytearray(b"bytearray"),
+        bytearray(BIG[:200_000]),
+        memoryview(b"read-only"),
+        memoryview(array.array("I", [1, 2, 3])),
+        array.array("d", [1.5, 2.5]),
+        mapped(),
+        memoryview(bytes(24)).cast("B", (2, 3, 4)),
+    ],
+    ids=lambda data: type(data).__name__,
+)
+async def test_w01_write_takes_any_contiguous_buffer(data: Any, queued: bool, gathering: None) -> None:
+    joined = await join()
+    expected = bytes(memoryview(data).cast("B"))
+    if queued:
+        joined.client.transport.write(b"first")
+        expected = b"first" + expected
+    joined.client.transport.write(data)
+    assert await joined.server.got(len(expected)) == expected
+    await joined.close()
+
+
+@pytest.mark.parametrize("data", ["text", 5, None, [b"list"]])
+async def test_w01_what_is_no_buffer_is_a_type_error(data: Any) -> None:
+    joined = await join()
+    with pytest.raises(TypeError, match="data argument must be a bytes-like object, not"):
+        joined.client.transport.write(data)
+    with pytest.raises(TypeError, match="data argument must be a bytes-like object, not"):
+        joined.client.transport.sendall(data)
+    joined.client.transport.write(b"unharmed")
+    assert await joined.server.got(8) == b"unharmed"
+    await joined.close()
+
+
+async def test_w01_a_view_with_gaps_is_refused() -> None:
+    joined = await join()
+    with pytest.raises(BufferError, match="not contiguous"):
+        joined.client.transport.write(memoryview(b"abcdef")[::2])
+    await joined.close()
+
+
+async def test_w12_w19_a_write_arrives_whole_and_is_counted() -> None:
+    joined = await join()
+    assert joined.client.transport.committed == 0
+    joined.client.transport.write(BIG)
+    assert await joined.client.transport.sendall(b"end") == 3
+    assert joined.client.transport.committed == len(BIG) + 3
+    assert await joined.server.got(len(BIG) + 3) == BIG + b"end"
+    await joined.close()
+
+
+async def test_w18_an_empty_write_puts_nothing_on_the_wire(gathering: None) -> None:
+    joined = await join()
+    transport = joined.client.transport
+    for empty in (b"", bytearray(), memoryview(b"")):
+        transport.write(empty)
+    transport.writelines([])
+    assert await transport.sendall(b"") == 0
+    await turns()
+    assert joined.client_socket.sends == []
+    assert transport.get_write_buffer_size() == 0
+    # Nor is it the first write that makes the next one wait.
+    transport.write(b"x")
+    assert len(joined.client_socket.sends) == 1
+    await drain(joined, 1)
+
+
+# ---- W08, W10, A01: wants become readiness callbacks ------------------------------------------------
+
+
+async def test_w08_a_full_socket_waits_for_writability() -> None:
+    transport, _, peer = await face_server(buffer=SMALL_BUFFER)
+    assert waits_for(transport) == "read"
+    transport.write(BIG)
+    assert waits_for(transport) == "read write"
+    assert await peer.read(len(BIG)) == BIG
+    await turns()
+    assert waits_for(transport) == "read"
+    transport.abort()
+
+
+async def test_w08_w02_a_write_in_the_handshake_waits_for_the_peer() -> None:
+    recorder = Recorder()
+    ours, theirs = socket_pair()
+    peer = Peer(engine.server(), theirs)
+    connection = TLSConnection(engine.client_config(), server_hostname=engine.HOST)
+    transport = Transport(asyncio.get_running_loop(), ours, recorder, connection)
+    transport.start()
+    transport.write(b"early ")
+    transport.write(bytearray(b"data"))
+    assert waits_for(transport) == "read"
+    assert transport.get_write_buffer_size() == 10
+    assert transport.committed == 0
+    await peer.handshake()
+    assert await peer.read(10) == b"early data"
+    assert recorder.calls == ["connection_made"]
+    transport.abort()
+
+
+async def test_w10_no_busy_loop_and_no_lost_wakeup() -> None:
+    transport, _, peer = await face_server(buffer=SMALL_BUFFER)
+    meter = meter_of(transport)
+    transport.write(BIG)
+    meter.reset()
+    await turns(50)
+    # Nobody reads: the socket stays full, and nothing tries.
+    assert (meter.sends, meter.refused, meter.reads) == ([], 0, 0)
+    assert await peer.read(len(BIG)) == BIG
+    await turns(3)
+    meter.reset()
+    await turns(50)
+    # All is sent: nothing is tried any more.
+    assert (meter.sends, meter.refused, meter.reads) == ([], 0, 0)
+    transport.abort()
+
+
+async def test_a01_the_pending_write_is_retried_with_identical_arguments() -> None:
+    transport, _, peer = await face_server(buffer=SMALL_BUFFER)
+    calls: list[object] = []
+    seal = transport._seal
+
+    def watched(data: Any) -> int:
+        calls.append(data)
+        return seal(data)
+
+    transport._seal = watched
+    transport.write(BIG)
+    tail = bytes(70_000)
+    transport.write(tail)
+    assert await peer.read(len(BIG) + len(tail)) == BIG + tail
+    assert len(calls) > len(BIG) // limits.SEND_WINDOW
+    assert {id(call) for call in calls} == {id(BIG), id(tail)}
+    transport.abort()
+
+
+async def test_a01_w17_short_sends_lose_and_repeat_nothing() -> None:
+    joined = await join()
+    joined.client_socket.most = 1009
+    for at in range(0, len(BIG), 100_000):
+        joined.client.transport.write(BIG[at : at + 100_000])
+    assert await joined.server.got(len(BIG)) == BIG
+    # A record that was sealed is sent once: as many sequence numbers as records, all opened in order.
+    assert sum(map(len, split(bytes(joined.client_socket.sent)))) == sum(joined.client_socket.sends)
+    await joined.close()
+
+
+async def test_w17_partial_mode_changes_nothing_that_the_peer_sees() -> None:
+    joined = await join(
+        client_fields={"mode": Mode.ENABLE_PARTIAL_WRITE | Mode.ACCEPT_MOVING_WRITE_BUFFER},
+        buffer=SMALL_BUFFER,
+    )
+    joined.client.transport.write(BIG)
+    joined.client.transport.write(bytearray(b"end"))
+    assert await joined.server.got(len(BIG) + 3) == BIG + b"end"
+    await joined.close()
+
+
+async def test_one_wakeup_sends_no_more_than_its_budget(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(write_side, "_WRITE_BUDGET", 100_000)
+    transport, _, peer = await face_server(tcp=True)
+    transport.write(BIG)
+    assert waits_for(transport) == "read write"
+    assert sum(meter_of(transport).sends) < 250_000
+    assert await peer.read(len(BIG)) == BIG
+    transport.abort()
+
+
+# ---- A02, A03: what waits is bounded and counted ----------------------------------------------------------
+
+
+async def test_a02_ciphertext_held_is_one_send_window_at_most() -> None:
+    transport, _, peer = await face_server(buffer=SMALL_BUFFER)
+    send_path = transport._send_path
+    received = 0
+    for _ in range(3):
+        transport.write(BIG)
+    while received < 3 * len(BIG):
+        assert send_path.output_size <= limits.SEND_WINDOW
+        received += len(await peer.read(min(10_000, 3 * len(BIG) - received)))
+        await asyncio.sleep(0)
+    assert transport.get_write_buffer_size() == 0
+    transport.abort()
+
+
+async def test_a03_plaintext_and_ciphertext_are_counted_once() -> None:
+    transport, _, peer = await face_server(buffer=SMALL_BUFFER)
+    transport.write(BIG)
+    transport.write(b"more")
+    send_path = transport._send_path
+    waiting = len(BIG) + 4 - send_path.committed
+    assert 0 < send_path.committed < len(BIG)
+    assert transport.get_write_buffer_size() == waiting + send_path.output_size
+    before = transport.get_write_buffer_size()
+    await peer.read(100_000)
+    await turns()
+    assert transport.get_write_buffer_size() < before - 60_000
+    await peer.read(len(BIG) + 4 - 100_000)
+    await turns()
+    assert transport.get_write_buffer_size() == 0
+    transport.abort()
+
+
+@pytest.mark.parametrize("high", [0, 1, 5000, 64 * 1024, 3_000_000])
+async def test_a03_pause_and_resume_alternate(high: int, gathering: None) -> None:
+    transport, recorder, peer = await face_server(buffer=SMALL_BUFFER)
+    transport.set_write_buffer_limits(high=high)
+    assert transport.get_write_buffer_limits() == (high // 4, high)
+    for size in (10, 10, 40_000, 7, 500_000, 10):
+        transport.write(bytes(size))
+    if high < 500_000:
+        assert recorder.calls[-1] == "pause_writing"
+    await peer.read(540_037)
+    await turns()
+    told = [call for call in recorder.calls if "writing" in call]
+    assert told == ["pause_writing", "resume_writing"] * (len(told) // 2)
+    assert bool(told) == (high < 500_000)
+    transport.abort()
+
+
+async def test_a03_a_protocol_may_write_when_it_is_resumed() -> None:
+    rest = [BIG[at : at + 50_000] for at in range(0, len(BIG), 50_000)]
+    data = b"".join(rest)
+
+    def more(recorder: Recorder) -> None:
+        while rest and recorder.calls[-1] != "pause_writing":
+            recorder.transport.write(rest.pop(0))
+
+    transport, recorder, peer = await face_server(Recorder(resume_writing=more), buffer=SMALL_BUFFER)
+    more(recorder)
+    assert rest
+    assert await peer.read(len(data)) == data
+    transport.abort()
+
+
+async def test_a03_drain_with_high_zero_does_not_lock() -> None:
+    joined = await join()
+    transport = joined.client.transport
+    transport.set_write_buffer_limits(high=0)
+    for _ in range(10):
+        transport.write(b"x" * 100)
+        await joined.client.until(lambda: not transport._protocol_paused)
+    await drain(joined, 1000)
+
+
+# ---- A04: the caller's buffers ----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [10, limits.MAX_PLAINTEXT, 60_000, 300_000])
+@pytest.mark.parametrize("queued", [False, True], ids=["idle", "queued"])
+async def test_a04_a_mutable_buffer_may_be_reused(size: int, queued: bool) -> None:
+    transport, _, peer = await face_server(buffer=SMALL_BUFFER)
+    expected = b""
+    if queued:
+        expected = BIG[:200_000]
+        transport.write(expected)
+    data = bytearray(BIG[:size])
+    expected += data
+    transport.write(data)
+    # No view is left on it either: it can be resized.
+    data[:] = b"other bytes"
+    assert await peer.read(len(expected)) == expected
+    transport.abort()
+
+
+async def test_a04_bytes_are_queued_by_reference() -> None:
+    transport, _, peer = await face_server(buffer=SMALL_BUFFER)
+    transport.write(BIG)
+    second = bytes(1000)
+    transport.write(second)
+    assert transport._backlog is not None
+    assert [id(chunk) for chunk in transport._backlog] == [id(BIG), id(second)]
+    await peer.read(len(BIG) + 1000)
+    transport.abort()
+
+
+# ---- A05: many small writes -------------------------------------------------------------------------------
+
+
+async def test_a05_the_first_write_of_an_idle_connection_leaves_at_once() -> None:
+    joined = await join()
+    joined.client.transport.write(b"now")
+    assert len(joined.client_socket.sends) == 1
+    assert joined.client.transport.get_write_buffer_size() == 0
+    await drain(joined, 3)
+
+
+async def test_a05_small_writes_share_records_and_a_send(gathering: None) -> None:
+    joined = await join()
+    expected = bytearray()
+    for number in range(300):
+        data = b"%100d" % number
+        expected += data
+        joined.client.transport.write(data)
+    assert len(joined.client_socket.sends) == 1
+    assert joined.client.transport.get_write_buffer_size() == 299 * 100
+    assert await joined.server.got(len(expected)) == expected
+    assert len(joined.client_socket.sends) == 2
+    # One record for the first, and full records for the rest.
+    records = split(bytes(joined.client_socket.sent))
+    assert [len(record) - limits.RECORD_OVERHEAD for record in records] == [100, 16384, 299 * 100 - 16384]
+    await joined.close()
+
+
+async def test_a05_what_fills_a_window_does_not_wait(gathering: None) -> None:
+    joined = await join()
+    joined.client.transport.set_write_buffer_limits(high=1_000_000)
+    for _ in range(2000):
+        joined.client.transport.write(bytes(100))
+    # The first alone, then a window at a time.
+    assert joined.client_socket.sends == [
+        100 + limits.RECORD_OVERHEAD,
+        *[65500 + 4 * limits.RECORD_OVERHEAD] * 3,
+    ]
+    await drain(joined, 200_000)
+
+
+async def test_a05_large_writes_are_not_gathered(gathering: None) -> None:
+    joined = await join()
+    for _ in range(3):
+        joined.client.transport.write(bytes(limits.MAX_PLAINTEXT))
+    assert len(joined.client_socket.sends) == 3
+    await drain(joined, 3 * limits.MAX_PLAINTEXT)
+
+
+async def test_a05_gathering_never_pauses_the_protocol(gathering: None) -> None:
+    joined = await join()
+    joined.client.transport.set_write_buffer_limits(high=250)
+    for _ in range(7):
+        joined.client.transport.write(bytes(100))
+    assert joined.client.calls == ["connection_made"]
+    assert len(joined.client_socket.sends) == 3
+    await drain(joined, 700)
+
+
+async def test_a05_writes_in_a_callback_leave_when_it_returns(gathering: None) -> None:
+    seen: list[int] = []
+
+    def answer(recorder: Recorder, data: bytes) -> None:
+        for _ in range(50):
+            recorder.transport.write(b"x" * 10)
+        seen.append(len(meter_of(recorder.transport).sends))
+
+    joined = await join(server=Recorder(data_received=answer))
+    joined.client.transport.write(b"ask")
+    assert await joined.client.got(500)
+    # The first left inside the callback, the others with one send behind it.
+    assert seen == [1]
+    assert len(joined.server_socket.sends) == 2
+    assert joined.server.transport._scheduled is False
+    await joined.close()
+
+
+async def test_a05_writes_of_connection_made_leave_with_the_handshake() -> None:
+    def greet(recorder: Recorder) -> None:
+        meter = meter_of(recorder.transport)
+        meter.reset()
+        recorder.transport.write(b"hello ")
+        recorder.transport.write(b"world")
+
+    joined = await join(client=Recorder(connection_made=greet))
+    assert await joined.server.got(11) == b"hello world"
+    await joined.close()
+
+
+async def test_a05_request_and_response_pay_no_extra_turn(gathering: None) -> None:
+    joined = await join()
+    for _ in range(3):
+        size = len(joined.server.data)
+        # Outside of any callback, each behind a read event: none waits.
+        joined.client.transport.write(b"request")
+        assert joined.client.transport.get_write_buffer_size() == 0
+        await joined.server.until(lambda size=size: len(joined.server.data) == size + 7)
+        joined.server.transport.write(b"response")
+        assert joined.server.transport.get_write_buffer_size() == 0
+        await joined.client.until(lambda size=size: len(joined.client.data) * 7 == (size + 7) * 8)
+    await joined.close()
+
+
+async def test_a05_sparse_writes_leave_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(write_side, "GATHER_TIME", -1.0)
+    joined = await join()
+    for number in range(1, 4):
+        joined.client.transport.write(b"x")
+        assert len(joined.client_socket.sends) == number
+    await drain(joined, 3)
+
+
+@pytest.mark.parametrize("queued", [False, True], ids=["idle", "queued"])
+async def test_a05_writelines_is_one_write(queued: bool, gathering: None) -> None:
+    joined = await join()
+    expected = b""
+    if queued:
+        joined.client.transport.write(b"first ")
+        expected = b"first "
+    lines: list[Any] = [b"a" * 10, bytearray(b"b" * 10), memoryview(b"c" * 10)]
+    joined.client.transport.writelines(lines)
+    joined.client.transport.writelines(deque(lines))
+    joined.client.transport.writelines(line for line in lines)
+    expected += b"".join(lines) * 3
+    assert await joined.server.got(len(expected)) == expected
+    assert len(joined.client_socket.sends) == 2
+    await joined.close()
+
+
+async def test_a05_backlog_of_a_full_socket_is_joined() -> None:
+    transport, _, peer = await face_server(buffer=SMALL_BUFFER)
+    meter = meter_of(transport)
+    transport.write(BIG)
+    for number in range(1000):
+        transport.write(b"%10d" % number)
+    meter.sent.clear()
+    assert (await peer.read(len(BIG) + 10_000)).endswith(b"%10d" % 999)
+    # 1000 writes of 10 bytes went into one record.
+    assert len(split(bytes(meter.sent[-10_022:]))) == 1
+    transport.abort()
+
+
+# ---- errors ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("size", [10, 40_000, 1_000_000])
+async def test_a11_a_broken_socket_ends_the_connection_with_its_cause(size: int) -> None:
+    joined = await join()
+    failure = OSError(112, "Host is down")
+    joined.client_socket.failure = failure
+    joined.client.transport.write(bytes(size))
+    assert joined.client.transport.is_closing()
+    assert "connection_lost" not in joined.client.calls
+    assert await joined.client.gone() is failure
+    assert joined.client.transport.get_write_buffer_size() == 0
+    await joined.server.gone()
+
+
+async def test_a11_a_socket_that_breaks_later_ends_the_connection_too() -> None:
+    transport, recorder, peer = await face_server(buffer=SMALL_BUFFER)
+    transport.write(BIG)
+    failure = BrokenPipeError("broken")
+    meter_of(transport).failure = failure
+    await peer.receive()
+    assert await recorder.gone() is failure
+    peer.socket.close()
+
+
+async def test_a11_the_peers_alert_is_the_cause_of_a_failed_write() -> None:
+    transport, recorder, peer = await face_server()
+    # The peer's alert has arrived but was not read when the write fails.
+    peer.connection.send_path.discard()
+    peer.connection.send_path.closed = False
+    peer.connection._control.send_alert(49)
+    await peer.flush()
+    peer.socket.close()
+    transport.write(b"too late")
+    exc = await recorder.gone()
+    assert "access_denied" in str(exc)
+
+
+async def test_a11_writes_after_the_end_are_dropped_and_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    joined = await join()
+    transport = joined.client.transport
+    transport.abort()
+    assert transport.is_closing()
+    with caplog.at_level(logging.WARNING, "asyncio"):
+        for _ in range(write_side._LOG_THRESHOLD):
+            transport.write(b"x")
+        assert not caplog.records
+        transport.write(b"x")
+    assert [record.message for record in caplog.records] == ["socket.send() raised exception."]
+    await joined.client.gone()
+    transport.write(b"x")
+    await joined.server.gone()
+
+
+async def test_a11_the_engine_refusing_a_write_ends_the_connection() -> None:
+    joined = await join()
+    # The application shut the engine down behind the transport's back.
+    joined.client.transport.get_extra_info("ssl_object").shutdown()
+    joined.client.transport.write(b"x")
+    assert "shutdown" in str(await joined.client.gone())
+    await joined.server.gone()
+
+
+async def test_a_padding_policy_that_raises_is_reported(complaints: Complaints) -> None:
+    class Broken(Exception):
+        pass
+
+    def policy(length: int) -> int:
+        if length == 12_345:
+            raise Broken
+        return 0
+
+    joined = await join(client_fields={"record_padding": policy}, buffer=SMALL_BUFFER)
+    joined.client.transport.write(bytes(200_000))
+    joined.client.transport.write(bytes(12_345))
+    exc = await joined.client.gone()
+    assert isinstance(exc, Broken)
+    assert complaints.take()["exception"] is exc
+    await joined.server.gone()
+
+
+# ---- write_eof -----------------------------------------------------------------------------------------
+
+
+async def test_a09_write_after_write_eof_is_refused() -> None:
+    joined = await join()
+    transport = joined.client.transport
+    transport.write(b"last")
+    transport.write_eof()
+    transport.write_eof()
+    with pytest.raises(RuntimeError, match="Cannot call write\\(\\) after write_eof\\(\\)"):
+        transport.write(b"x")
+    with pytest.raises(RuntimeError, match="Cannot call write\\(\\) after write_eof\\(\\)"):
+        transport.writelines([b"x"])
+    await joined.server.gone()
+    assert joined.server.data == b"last"
+    await joined.client.gone()
