@@ -333,6 +333,7 @@ class TLSConnection:
 
     def start_handshake(self) -> None:
         """Queue a client's first flight; a server begins to wait. Idempotent. Raises TLSError."""
+        self._check()
         if self._control.started:
             return
         try:
