@@ -18,6 +18,7 @@ from typing import Any, Literal, overload
 from tlswrite.config import ClientConfig, Mode, ServerConfig
 from tlswrite.crypto import x509
 from tlswrite.errors import (
+    AlertReceived,
     CallerError,
     ConfigurationError,
     InternalError,
@@ -408,15 +409,27 @@ class TLSConnection:
         kept = self._error = error.again()
         send_path = self.send_path
         send_path.abandon()
-        if kept.alert is not None and not send_path.closed:
-            self._control.send_alert(kept.alert)
-        send_path.closed = True
-        send_path.rekey = None
-        self.receive_path.discard()
-        self._control.close()
+        try:
+            if isinstance(kept, AlertReceived):
+                # RFC 9846 §6: upon an error alert no further data is sent, not even what is sealed already.
+                send_path.discard()
+            elif not send_path.closed:
+                self._say_why(kept)
+        finally:
+            send_path.closed = True
+            send_path.rekey = None
+            self._control.close()
         return error
 
     # ---- helpers --------------------------------------------------------------------------------------
+
+    def _say_why(self, error: TLSError) -> None:
+        if error.alert is not None:
+            self._control.send_alert(error.alert)
+        elif isinstance(error, ZeroReturnError):
+            # RFC 9846 §6.1: each party MUST send close_notify before it closes, also where the peer's came
+            # in the handshake.
+            self._control.send_alert(AlertDescription.CLOSE_NOTIFY)
 
     def _check(self) -> None:
         if self._error is not None:

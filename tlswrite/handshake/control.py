@@ -16,7 +16,7 @@ from tlswrite.handshake.runner import AfterHandshake, HandshakeGenerator, Runner
 from tlswrite.iana import AlertDescription, AlertLevel, ContentType, HandshakeType
 from tlswrite.limits import MAX_EMPTY_RECORDS, SEND_WINDOW
 from tlswrite.messages.framing import Joiner
-from tlswrite.record.protection import Opener, Sealer
+from tlswrite.record.protection import NullSealer, Opener, Sealer
 from tlswrite.record.receive import ReceivePath
 from tlswrite.record.send import SendPath
 
@@ -97,10 +97,13 @@ class Control:
         self.send_path.seal_control(ContentType.ALERT, bytes((level, description)))
 
     def close(self) -> None:
-        """Drop secrets and state (RFC 9846 §6: a failed connection forgets its keys)."""
+        """Drop input, secrets and state; what is sealed already may still be sent."""
+        # RFC 9846 §6: MUST forget the secret values and keys established in failed connections.
         runner, self._runner = self._runner, None
         self._joiner = None
         self.after = None
+        self.send_path.set_protection(NullSealer())
+        self.receive_path.forget()
         if runner is not None:
             runner.close()
 

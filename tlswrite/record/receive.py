@@ -135,6 +135,11 @@ class ReceivePath:
         self._control = False
         self._failure = None
 
+    def forget(self) -> None:
+        """Drop all input and the key."""
+        self.discard()
+        self._opener = None
+
     # ---- plaintext out --------------------------------------------------------------------------
 
     def open_into(self, out: memoryview) -> int:
