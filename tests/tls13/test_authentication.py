@@ -44,6 +44,7 @@ from tlswrite.iana import (
 from tlswrite.messages import extensions as ext
 from tlswrite.messages.certificate import Certificate, CertificateEntry
 from tlswrite.messages.finish import Finished
+from tlswrite.tls13.authentication import shared_chain
 
 # ---- the server's identity --------------------------------------------------------------------------
 
@@ -157,6 +158,17 @@ def test_any_change_to_the_transcript_is_noticed() -> None:
         return raw[:10] + bytes((raw[10] ^ 1,)) + raw[11:] if raw[0] == SH else raw
 
     client_refuses(edit, DecryptError)
+
+
+def test_connections_to_one_server_share_its_chain() -> None:
+    one, other = Handshake().client.io.result, Handshake().client.io.result
+    assert one is not None and other is not None and one.peer_chain is other.peer_chain
+    # What was not verified, or is large, is nobody's but the connection's.
+    lax = client_config(verify_mode=ssl.CERT_NONE, check_hostname=False)
+    one, other = Handshake(lax).client.io.result, Handshake(lax).client.io.result
+    assert one is not None and other is not None and one.peer_chain is not other.peer_chain
+    large = (bytes(16385),)
+    assert shared_chain(large) is large and shared_chain((bytes(16385),)) is not large
 
 
 # ---- client authentication --------------------------------------------------------------------------

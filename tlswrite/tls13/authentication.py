@@ -43,6 +43,7 @@ __all__ = [
     "parse_certificate_request",
     "receive_certificate_verify",
     "receive_finished",
+    "shared_chain",
 ]
 
 # States that both sides have (RFC 9846 §A).
@@ -154,6 +155,21 @@ def parse_certificate(raw: bytes, request_context: bytes, offered: Collection[in
             check_allowed(entry.extensions, Place.CT)
             check_solicited(entry.extensions, offered)
     return tuple(entry.der for entry in certificate.entries)
+
+
+def shared_chain(chain: tuple[bytes, ...]) -> tuple[bytes, ...]:
+    """The same chain, in one copy for all connections to one peer; for chains that were verified."""
+    return _shared_chain(chain) if sum(map(len, chain)) <= _MAX_SHARED_CHAIN else chain
+
+
+#: Bytes of a chain, and chains, that are kept to be shared.
+_MAX_SHARED_CHAIN = 16384
+_SHARED_CHAINS = 64
+
+
+@lru_cache(maxsize=_SHARED_CHAINS)
+def _shared_chain(chain: tuple[bytes, ...]) -> tuple[bytes, ...]:
+    return chain
 
 
 def receive_certificate_verify(

@@ -48,6 +48,7 @@ from tlswrite.tls13.authentication import (
     parse_certificate_request,
     receive_certificate_verify,
     receive_finished,
+    shared_chain,
 )
 from tlswrite.tls13.post_handshake import PostHandshake
 from tlswrite.tls13.protection import (
@@ -303,6 +304,7 @@ class ClientHandshake:
         if config.verify_mode != ssl.CERT_NONE:
             anchors = TrustAnchors.system() if config.trust_anchors is None else config.trust_anchors
             x509.verify_server(chain, anchors, self.server_hostname if config.check_hostname else None)
+            chain = shared_chain(chain)
         self.transcript.add(raw)
         self.peer_chain = chain
         self.peer_scheme = yield from receive_certificate_verify(
