@@ -375,9 +375,12 @@ class TLSConnection:
                 "the connection ended without close_notify"
                 + ("" if control.negotiated is not None else f" in the handshake (state {control.state})")
             )
+        except CallerError as exc:
+            # A callback of the application's, or the key it gave: the peer is told so much.
+            raise self.fail(self._internal(exc)) from exc
         except TLSError as exc:
             self.fail(exc)
-            raise
+            raise _bare(exc) from exc.__cause__
         except Exception as exc:
             raise self.fail(exc) from exc
 
@@ -401,11 +404,7 @@ class TLSConnection:
         """
         if self._error is not None:
             return exc if isinstance(exc, TLSError) else self._error.again()
-        error = (
-            exc
-            if isinstance(exc, TLSError)
-            else InternalError(f"{type(exc).__name__} in the handshake: {exc}")
-        )
+        error = exc if isinstance(exc, TLSError) else self._internal(exc)
         kept = self._error = error.again()
         send_path = self.send_path
         send_path.abandon()
@@ -422,6 +421,10 @@ class TLSConnection:
         return error
 
     # ---- helpers --------------------------------------------------------------------------------------
+
+    @staticmethod
+    def _internal(exc: BaseException) -> InternalError:
+        return InternalError(f"{type(exc).__name__} in the handshake: {exc}")
 
     def _say_why(self, error: TLSError) -> None:
         if error.alert is not None:
@@ -447,6 +450,16 @@ class TLSConnection:
         role = "server" if isinstance(self.config, ServerConfig) else "client"
         state = f"failed: {self._error}" if self._error is not None else self.state
         return f"<TLSConnection {role} {state}>"
+
+
+def _bare(exc: TLSError) -> TLSError:
+    """`exc` without the frames it passed, which hold secrets, the handshake, and so the connection.
+
+    It is told by its message: what the peer did, and in which state.
+    """
+    if exc.__suppress_context__:
+        exc.__context__ = None
+    return exc.with_traceback(None)
 
 
 def _flat(data: Buffer) -> memoryview:
