@@ -148,7 +148,8 @@ class Peer:
     #: As a client it takes a HelloRetryRequest that has a cookie and changes no group.
     cookie_alone: ClassVar[bool] = True
     key_types: ClassVar[tuple[str, ...]] = KEY_TYPES
-    alpn: ClassVar[bool] = True
+    #: Roles in which it has ALPN, and client certificates.
+    alpn: ClassVar[tuple[str, ...]] = ("server", "client")
     client_certificates: ClassVar[tuple[str, ...]] = ("server", "client")
 
     def version(self) -> str:

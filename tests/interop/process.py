@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
+import socket
 import subprocess
 import threading
 import time
@@ -14,20 +16,26 @@ LIMIT = 20.0
 
 
 class Child:
-    """A program with its three pipes; two threads keep what it prints, so that it never blocks on us."""
+    """A program; two threads keep what it prints, so that it never blocks on us.
+
+    Its standard input is a socket, not a pipe: at the end of a socket `poll` says "readable", which is all
+    that some programs look for.
+    """
 
     def __init__(
         self, arguments: Sequence[str | Path], *, cwd: Path, env: dict[str, str] | None = None
     ) -> None:
         self.arguments = [str(argument) for argument in arguments]
-        self.process = subprocess.Popen(
-            self.arguments,
-            cwd=cwd,
-            env=env,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-        )
+        self._stdin, theirs = socket.socketpair()
+        with theirs:
+            self.process = subprocess.Popen(
+                self.arguments,
+                cwd=cwd,
+                env=env,
+                stdin=theirs,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+            )
         self.stdout = bytearray()
         self.stderr = bytearray()
         self._news = threading.Condition()
@@ -53,23 +61,15 @@ class Child:
 
     def write(self, data: bytes) -> None:
         """Give it input; a program that ended already gets none."""
-        assert self.process.stdin is not None
-        try:
-            self.process.stdin.write(data)
-            self.process.stdin.flush()
-        except (BrokenPipeError, ValueError):
-            pass
+        with contextlib.suppress(OSError):
+            self._stdin.sendall(data)
 
     def feed(self, data: bytes) -> None:
         """Give it input from a thread: the program may want to be read at the same time."""
         self._threads.append(self._start(self.write, data))
 
     def close_stdin(self) -> None:
-        assert self.process.stdin is not None
-        try:
-            self.process.stdin.close()
-        except BrokenPipeError:
-            pass
+        self._stdin.close()
 
     def exit_status(self, timeout: float = LIMIT) -> int:
         """Wait for the program's own end; everything it printed is here afterwards."""

@@ -38,13 +38,13 @@ class InteropSuite:
 
     def test_data_both_ways_and_clean_shutdown(self, role: str, tmp_path: Path) -> None:
         """More than 1 MiB each way; then each side sees the other's close_notify."""
-        setup = Setup(flow=self.peer.flows[0], alpn=("http/1.1",) if self.peer.alpn else ())
+        setup = Setup(flow=self.peer.flows[0], alpn=("http/1.1",) if role in self.peer.alpn else ())
         with meeting(self.peer, role, setup, tmp_path) as (link, session):
             link.handshake()
             session.exchange(link)
             seen = session.finish(link)
         assert seen.get("close_notify", True), seen
-        if self.peer.alpn:
+        if role in self.peer.alpn:
             assert link.connection.selected_alpn_protocol() == "http/1.1"
             assert seen.get("alpn", "http/1.1") == "http/1.1"
 
@@ -127,14 +127,14 @@ class InteropSuite:
         with meeting(self.peer, role, setup, tmp_path) as (link, session):
             link.handshake()
             session.exchange(link, SHORT)
-            before = _read_key(link)
+            before = read_key(link)
             link.connection.key_update()
             session.exchange(link, SHORT)
-            assert _read_key(link) is before, "the peer was not asked"
+            assert read_key(link) is before, "the peer was not asked"
             link.connection.key_update(request_peer=True)
             session.exchange(link, SHORT)  # what comes back may have been sent before the peer was asked
             session.exchange(link, SHORT)
-            assert _read_key(link) is not before, "the peer did not answer with a KeyUpdate"
+            assert read_key(link) is not before, "the peer did not answer with a KeyUpdate"
             seen = session.finish(link)
         assert seen.get("key_updates", 2) == 2
 
@@ -197,6 +197,6 @@ def _was_retried(link: Link) -> bool:
     return RETRY in bytes(link.wire_in) or RETRY in bytes(link.wire_out)
 
 
-def _read_key(link: Link) -> object:
+def read_key(link: Link) -> object:
     """What opens the peer's records: another object after each KeyUpdate of the peer."""
     return link.connection.receive_path._opener

@@ -100,7 +100,7 @@ def issue(
     return _make(
         subject=names[0],
         key_type=key_type,
-        extensions=_leaf_extensions(names, usage),
+        extensions=_leaf_extensions(names, usage, key_type),
         not_before=not_before,
         not_after=not_after,
         issuer=issuer or authority(),
@@ -250,11 +250,11 @@ def _authority_extensions(path_length: int) -> list[tuple[x509.ExtensionType, bo
 
 
 def _leaf_extensions(
-    names: tuple[str, ...], usage: x509.ObjectIdentifier
+    names: tuple[str, ...], usage: x509.ObjectIdentifier, key_type: str
 ) -> list[tuple[x509.ExtensionType, bool]]:
     return [
         (x509.BasicConstraints(ca=False, path_length=None), True),
-        (_key_usage(digital_signature=True), True),
+        (_key_usage(digital_signature=True, key_encipherment=key_type == "rsa"), True),
         (x509.ExtendedKeyUsage([usage]), False),
         (x509.SubjectAlternativeName([_general_name(name) for name in names]), False),
     ]

@@ -8,6 +8,7 @@ are other programs. Both use only the public face of a connection: `do_handshake
 
 from __future__ import annotations
 
+import contextlib
 import select
 import socket
 import time
@@ -245,7 +246,8 @@ class Link:
         """Send close_notify, read up to the peer's, end the connection: what it still sent. A bare end raises."""
         self.half_close()
         rest = self.exchange(b"", None)
-        self.sock.shutdown(socket.SHUT_WR)
+        with contextlib.suppress(OSError):  # the peer is gone, with all we had to say
+            self.sock.shutdown(socket.SHUT_WR)
         return rest
 
     # ---- helpers -----------------------------------------------------------------------------------
