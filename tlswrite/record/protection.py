@@ -204,10 +204,10 @@ class TLS13Opener:
     __slots__ = (
         "_decrypt_into",
         "_mask",
-        "_max_inner",
         "content_type",
-        "max_fragment",
         "mark",
+        "max_fragment",
+        "max_inner",
         "sequence",
     )
 
@@ -221,7 +221,8 @@ class TLS13Opener:
     ) -> None:
         self._decrypt_into = new_aead(suite, key).decrypt_into
         self._mask = int.from_bytes(iv, "big")
-        self._max_inner = max_inner
+        #: Largest TLSInnerPlaintext accepted, in bytes: our record_size_limit once it is agreed on.
+        self.max_inner = max_inner
         # RFC 9846 §5.2: up to 2^14 + 256 bytes are a record; what it may hold is checked once opened.
         self.max_fragment = limits.MAX_CIPHERTEXT
         self.content_type = 0
@@ -232,7 +233,7 @@ class TLS13Opener:
         decrypt_into = self._decrypt_into
         mask = self._mask
         sequence = self.sequence
-        max_inner = self._max_inner
+        max_inner = self.max_inner
         room = len(out)
         content_type = self.content_type = 23
         while content_type == 23 and end - start >= 5 and buffer[start] == 23:

@@ -38,7 +38,7 @@ from tlswrite.messages import extensions as ext
 from tlswrite.messages.extensions import Place, check_allowed
 from tlswrite.messages.finish import EncryptedExtensions
 from tlswrite.messages.hello import DOWNGRADE_TLS11, DOWNGRADE_TLS12, ServerHello
-from tlswrite.record.protection import NullSealer, TLS13Sealer
+from tlswrite.record.protection import NullSealer, TLS13Opener, TLS13Sealer
 from tlswrite.tls13.authentication import (
     WAIT_CERT,
     certificate_messages,
@@ -92,6 +92,7 @@ class ClientHandshake:
         "max_receive",
         "max_send",
         "offer",
+        "opener",
         "peer_chain",
         "peer_scheme",
         "request",
@@ -107,6 +108,7 @@ class ClientHandshake:
     group: NamedGroup
     schedule: KeySchedule
     sealer: TLS13Sealer
+    opener: TLS13Opener
 
     def __init__(
         self, io: HandshakeIO, config: ClientConfig, server_hostname: str | None, entropy: Entropy
@@ -170,7 +172,8 @@ class ClientHandshake:
         schedule = self.schedule = KeySchedule(suite)
         schedule.enter_handshake(shared_secret, self.transcript.digest())
         log_handshake_secrets(self.config.keylog, self.offer.hello.random, schedule)
-        io.set_read_protection(new_opener(suite, schedule.server_handshake))
+        self.opener = new_opener(suite, schedule.server_handshake)
+        io.set_read_protection(self.opener)
         if self.config.middlebox_compatibility and not retried:
             # RFC 9846 §E.4: immediately before the second flight, whose keys are set now: alerts for
             # what follows are protected (§A.1).
@@ -283,6 +286,7 @@ class ClientHandshake:
         # RFC 8449 §4: both have sent the extension, so both limits hold for all protected records.
         self.max_send = limit
         self.max_receive = self.config.record_size_limit or NO_LIMIT
+        self.opener.max_inner = self.max_receive
         self.sealer.max_content = limit - 1
 
     def receive_server_identity(self) -> Generator[Wait, Message, None]:
