@@ -160,6 +160,9 @@ class ClientHandshake:
             if hello.is_hello_retry_request:
                 # RFC 9846 §4.1.4: a second HelloRetryRequest: "unexpected_message".
                 raise UnexpectedMessage("a second HelloRetryRequest")
+            if hello.extension(ExtensionType.SUPPORTED_VERSIONS) is None:
+                # RFC 9846 §4.1.4: selected_version MUST be retained: "illegal_parameter".
+                raise IllegalParameter("the ServerHello has another version than the HelloRetryRequest")
         suite = self.check_server_hello(hello, Place.SH)
         if retried and suite is not self.suite:
             # RFC 9846 §4.1.4: the suite of the HelloRetryRequest: "illegal_parameter".
