@@ -61,7 +61,7 @@ MAX_CERTIFICATE_MESSAGE: Final = 262144
 #: KeyUpdates in a row than this without any application data is refused.
 MAX_KEY_UPDATES_IN_A_ROW: Final = 32
 
-#: NewSessionTickets kept or skipped on one connection before the peer is refused.
+#: NewSessionTickets without application data between them before the peer is refused.
 MAX_TICKETS: Final = 64
 
 #: Records without progress (empty application data, ignored change_cipher_spec or warning alerts)

@@ -72,6 +72,7 @@ class PostHandshake:
         "_receive_secret",
         "_send_secret",
         "_tickets",
+        "_tickets_at",
         "_transcript",
     )
 
@@ -102,6 +103,7 @@ class PostHandshake:
         self._delivered = 0
         self._in_a_row = 0
         self._tickets = 0
+        self._tickets_at = 0
         #: Server: CertificateRequests not yet answered, by context.
         self._asked: dict[bytes, bytes] | None = None
         #: Server: the answer that is coming in.
@@ -119,7 +121,7 @@ class PostHandshake:
         if message_type == HandshakeType.KEY_UPDATE:
             self._receive_key_update(KeyUpdate.parse(raw[4:]), io)
         elif message_type == HandshakeType.NEW_SESSION_TICKET and client:
-            self._receive_ticket(NewSessionTicket.parse(raw[4:]))
+            self._receive_ticket(NewSessionTicket.parse(raw[4:]), io)
         elif message_type == HandshakeType.CERTIFICATE_REQUEST and client and self._transcript is not None:
             self._count(io)
             self._authenticate(raw, io)
@@ -183,12 +185,16 @@ class PostHandshake:
 
     # ---- NewSessionTicket -------------------------------------------------------------------------------
 
-    def _receive_ticket(self, ticket: NewSessionTicket) -> None:
+    def _receive_ticket(self, ticket: NewSessionTicket, io: HandshakeIO) -> None:
         # RFC 9846 §4.6.1: clients that do not support resumption MUST silently ignore this message.
         check_allowed(ticket.extensions, Place.NST)
+        if io.delivered != self._tickets_at:
+            # A server may go on sending tickets for as long as the connection is of use.
+            self._tickets_at = io.delivered
+            self._tickets = 0
         self._tickets += 1
         if self._tickets > limits.MAX_TICKETS:
-            raise TooMuchError(f"more than {limits.MAX_TICKETS} session tickets on one connection")
+            raise TooMuchError(f"more than {limits.MAX_TICKETS} session tickets without application data")
 
     # ---- authentication of the client -------------------------------------------------------------------
 
