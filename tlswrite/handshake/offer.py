@@ -73,7 +73,12 @@ class Offer:
         if cookie is not None:
             extensions += ((ExtensionType.COOKIE, ext.encode_cookie(cookie)),)
         hello = ClientHello(self.hello.random, self.hello.session_id, self.hello.cipher_suites, extensions)
-        return Offer(hello, hello.encode(), self.server_name, self.groups, shares, self.extension_types)
+        try:
+            message = hello.encode()
+        except ValueError:
+            # Extensions have 64 KiB in all; a cookie alone may have as much.
+            raise IllegalParameter("a HelloRetryRequest whose cookie is too large to be returned") from None
+        return Offer(hello, message, self.server_name, self.groups, shares, self.extension_types)
 
 
 def make_offer(config: ClientConfig, server_hostname: str | None, entropy: Entropy) -> Offer:
