@@ -13,6 +13,7 @@ freed by reference counting alone.
 
 from __future__ import annotations
 
+import ssl
 from typing import Any, Literal, overload
 
 from tlswrite.config import ClientConfig, Mode, ServerConfig
@@ -281,7 +282,10 @@ class TLSConnection:
             return None
         if binary_form:
             return facts.peer_chain[0]
-        return x509.peercert_dict(facts.peer_chain[0]) if self.config.verify_mode else {}
+        # A server verifies what a client sends in any case, also where an SNI callback chose another
+        # configuration, or where it asked after the handshake.
+        verified = isinstance(self.config, ServerConfig) or self.config.verify_mode != ssl.CERT_NONE
+        return x509.peercert_dict(facts.peer_chain[0]) if verified else {}
 
     def get_channel_binding(self, cb_type: str = "tls-exporter") -> bytes | None:
         """Channel binding data: "tls-exporter" (RFC 9266), "tls-server-end-point" (RFC 5929 §4).
