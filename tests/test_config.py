@@ -76,7 +76,7 @@ def test_lists_become_tuples_and_variants_keep_the_rest() -> None:
         ({"groups": (NamedGroup.x448,)}, "x448 cannot be used here"),
         ({"groups": "x25519"}, r"write groups=\('x25519',\)"),
         ({"signature_schemes": ()}, "must not be empty"),
-        # RFC 9846 §4.4.3: RSASSA-PKCS1-v1_5 and SHA-1 are not for CertificateVerify.
+        # RFC 9846 §4.5.2: RSASSA-PKCS1-v1_5 and SHA-1 are not for CertificateVerify.
         ({"signature_schemes": (SignatureScheme.rsa_pkcs1_sha256,)}, "rsa_pkcs1_sha256 cannot be used here"),
         ({"signature_schemes": (SignatureScheme.ecdsa_sha1,)}, "ecdsa_sha1 cannot be used here"),
         ({"alpn_protocols": "h2"}, r"write alpn_protocols=\('h2',\)"),

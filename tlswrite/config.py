@@ -48,9 +48,9 @@ class _Config:
     _: KW_ONLY
     #: Offered (client) or accepted (server), best first (RFC 9846 §B.4).
     cipher_suites: tuple[CipherSuite, ...] = DEFAULT_SUITES
-    #: Key exchange groups, best first (RFC 9846 §4.2.7).
+    #: Key exchange groups, best first (RFC 9846 §4.3.7).
     groups: tuple[NamedGroup, ...] = DEFAULT_GROUPS
-    #: Schemes accepted in the peer's CertificateVerify and used in one's own, best first (RFC 9846 §4.2.3).
+    #: Schemes accepted in the peer's CertificateVerify and used in one's own, best first (RFC 9846 §4.3.3).
     signature_schemes: tuple[SignatureScheme, ...] = DEFAULT_SCHEMES
     #: Application protocols, best first (RFC 7301).
     alpn_protocols: tuple[str, ...] = ()
@@ -82,14 +82,14 @@ class ClientConfig(_Config):
     #: Verify that the certificate is for `server_hostname`.
     check_hostname: bool = True
     #: Groups for which the first ClientHello carries shares; None: the best group, and x25519 where it is
-    #: among the groups; empty: let the server choose, at the cost of a round trip (RFC 9846 §4.2.8).
+    #: among the groups; empty: let the server choose, at the cost of a round trip (RFC 9846 §4.3.8).
     key_shares: tuple[NamedGroup, ...] | None = None
     #: Send reserved values at random places so that servers stay tolerant (RFC 8701).
     grease: bool = True
     #: Send a session id and change_cipher_spec records that look like TLS 1.2 (RFC 9846 §E.4). A server has
     #: no such setting: it follows the client.
     middlebox_compatibility: bool = True
-    #: Answer CertificateRequests after the handshake (RFC 9846 §4.2.6).
+    #: Answer CertificateRequests after the handshake (RFC 9846 §4.3.6).
     post_handshake_auth: bool = False
 
     def __post_init__(self) -> None:
@@ -147,7 +147,7 @@ class ServerConfig(_Config):
     #: Ask clients for a certificate: not (CERT_NONE), take what comes (CERT_OPTIONAL), insist on it
     #: (CERT_REQUIRED).
     verify_mode: ssl.VerifyMode = ssl.CERT_NONE
-    #: Make every client return a cookie before anything costly is done for it (RFC 9846 §4.2.2).
+    #: Make every client return a cookie before anything costly is done for it (RFC 9846 §4.3.2).
     hello_retry_cookie: bool = False
     sni_callback: SNICallback | None = None
 
@@ -196,7 +196,7 @@ def _check_common(config: _Config) -> None:
         _freeze(config, name)
     _check_choice("cipher_suites", config.cipher_suites, SUITES, CipherSuite)
     _check_choice("groups", config.groups, GROUPS, NamedGroup)
-    # RFC 9846 §4.4.3: RSASSA-PKCS1-v1_5 and SHA-1 never sign a CertificateVerify, so they are no choice here.
+    # RFC 9846 §4.5.2: RSASSA-PKCS1-v1_5 and SHA-1 never sign a CertificateVerify, so they are no choice here.
     _check_choice("signature_schemes", config.signature_schemes, DEFAULT_SCHEMES, SignatureScheme)
     _check_alpn(config.alpn_protocols)
     limit = config.record_size_limit

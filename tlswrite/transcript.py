@@ -51,7 +51,7 @@ class Transcript:
         return self._hash.digest()
 
     def fork(self) -> Transcript:
-        """A copy that goes its own way (post-handshake authentication, RFC 9846 §4.6.2)."""
+        """A copy that goes its own way (post-handshake authentication, RFC 9846 §4.7.2)."""
         assert self._hash is not None, "the suite is not chosen yet"
         twin = Transcript()
         twin._hash_name = self._hash_name

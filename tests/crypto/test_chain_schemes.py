@@ -41,7 +41,7 @@ def test_the_issuers_key_tells(key_type: str) -> None:
 
 
 def test_every_certificate_of_a_chain_counts_and_self_signed_ones_do_not() -> None:
-    # RFC 9846 §4.2.3: signatures on certificates that are self-signed are not validated.
+    # RFC 9846 §4.3.3: signatures on certificates that are self-signed are not validated.
     assert chain_schemes((pki.authority().certificate_der,)) == frozenset()
     chain = pki.through_intermediate().chain_der
     assert len(chain) == 2

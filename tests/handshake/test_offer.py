@@ -57,7 +57,7 @@ def test_a_plain_offer_says_what_the_configuration_says() -> None:
     )
     hello = offer.hello
     assert ClientHello.parse(offer.message[4:]) == hello
-    # RFC 9846 §4.1.2.
+    # RFC 9846 §4.2.2.
     assert (hello.legacy_version, hello.compression_methods) == (0x0303, b"\0")
     assert hello.cipher_suites == tuple(CipherSuite)[1:4]
     assert [code for code, _ in hello.extensions] == [
@@ -76,7 +76,7 @@ def test_a_plain_offer_says_what_the_configuration_says() -> None:
     assert ext.parse_supported_groups(data(offer, ExtensionType.SUPPORTED_GROUPS)) == GROUPS
     schemes = ext.parse_signature_algorithms(data(offer, ExtensionType.SIGNATURE_ALGORITHMS))
     assert schemes == DEFAULT_SCHEMES
-    # RFC 9846 §4.2.3: RSASSA-PKCS1-v1_5 for certificates alone.
+    # RFC 9846 §4.3.3: RSASSA-PKCS1-v1_5 for certificates alone.
     for_certificates = data(offer, ExtensionType.SIGNATURE_ALGORITHMS_CERT)
     assert ext.parse_signature_algorithms(for_certificates) == CERT_SCHEMES
     protocols = data(offer, ExtensionType.APPLICATION_LAYER_PROTOCOL_NEGOTIATION)
@@ -133,7 +133,7 @@ def test_names_that_are_none(hostname: str) -> None:
         (GROUPS[1:], None, GROUPS[1:2]),
         (GROUPS[2:], None, GROUPS[2:]),
         (GROUPS, (), ()),
-        # RFC 9846 §4.2.8: in the order of supported_groups.
+        # RFC 9846 §4.3.8: in the order of supported_groups.
         (GROUPS, (GROUPS[2], GROUPS[0]), (GROUPS[0], GROUPS[2])),
     ],
 )
@@ -142,7 +142,7 @@ def test_groups_of_the_key_shares(groups: Any, wanted: Any, expected: Any) -> No
 
 
 def test_key_shares_are_fresh() -> None:
-    # RFC 9846 §4.2.8: MUST NOT reuse a key share for multiple connections.
+    # RFC 9846 §4.3.8: MUST NOT reuse a key share for multiple connections.
     assert data(plain(), ExtensionType.KEY_SHARE) != data(plain(), ExtensionType.KEY_SHARE)
     assert plain().hello.random != plain().hello.random
 
@@ -173,7 +173,7 @@ def test_grease_is_where_rfc_8701_has_it_and_takes_nothing_away(seed: int) -> No
     ):
         assert len(RESERVED.intersection(values)) == 1
         assert tuple(value for value in values if value not in RESERVED) == real
-    # RFC 9846 §4.2.8: the shares are in the order of the groups.
+    # RFC 9846 §4.3.8: the shares are in the order of the groups.
     assert [group for group, _ in shares] == [group for group in groups if group in dict(shares)]
     protocols = ext.parse_alpn(data(offer, ExtensionType.APPLICATION_LAYER_PROTOCOL_NEGOTIATION))
     unreal = [name for name in protocols if name not in (b"h2", b"h3")]
@@ -209,7 +209,7 @@ def test_there_is_randomness_for_every_draw() -> None:
 
 
 def test_a_retry_changes_what_was_asked_for_alone() -> None:
-    # RFC 9846 §4.1.2.
+    # RFC 9846 §4.2.2.
     offer = greased(1)
     again = offer.retry(NamedGroup.secp256r1, b"cookie", SYSTEM)
     assert list(again.shares) == [NamedGroup.secp256r1]
@@ -239,7 +239,7 @@ def test_retries_that_must_not_be_followed(group: int | None) -> None:
 
 
 def test_answers_must_have_been_asked_for() -> None:
-    # RFC 9846 §4.2: "unsupported_extension".
+    # RFC 9846 §4.3: "unsupported_extension".
     check_solicited(((0, b""), (16, b"")), (0, 16))
     with pytest.raises(UnsupportedExtension, match="server_name"):
         check_solicited(((16, b""), (0, b"")), (16,))

@@ -63,14 +63,14 @@ def test_the_highest_version_in_common(offered: Any, accepted: Any, chosen: int)
 
 @pytest.mark.parametrize("legacy_version", [0x0303, 0x0304, 0x0400])
 def test_without_supported_versions_it_is_tls_1_2_at_most(legacy_version: int) -> None:
-    # RFC 9846 §4.2.1: even if legacy_version is 0x0304 or later.
+    # RFC 9846 §4.3.1: even if legacy_version is 0x0304 or later.
     assert select_version(hello(None, legacy_version), (0x0304, 0x0303)) == 0x0303
     with pytest.raises(ProtocolVersionError, match=r"offers TLS 1\.2; this server accepts TLS 1\.3"):
         select_version(hello(None, legacy_version))
 
 
 def test_legacy_version_counts_for_nothing_beside_supported_versions() -> None:
-    # RFC 9846 §4.2.1: MUST NOT use legacy_version, MUST use only supported_versions.
+    # RFC 9846 §4.3.1: MUST NOT use legacy_version, MUST use only supported_versions.
     with pytest.raises(ProtocolVersionError, match="offers no version known here"):
         select_version(hello(b"\2\x7f\x1c", 0x0303), (0x0303, 0x0304))
 
@@ -114,7 +114,7 @@ def test_groups(server: Any, client: Any, shares: Any, chosen: int) -> None:
 
 
 def test_groups_without_overlap() -> None:
-    # RFC 9846 §4.1.1: "handshake_failure" or "insufficient_security".
+    # RFC 9846 §4.2.1: "handshake_failure" or "insufficient_security".
     with pytest.raises(HandshakeFailure, match=r"the client supports secp384r1, NamedGroup\(0x0100\)"):
         select_group(offer(groups=(NamedGroup.secp384r1, 0x0100)), server_config(groups=(X25519,)))
 
@@ -146,7 +146,7 @@ def test_the_first_credentials_that_can_sign() -> None:
 
 
 def test_the_server_name_guides_the_choice() -> None:
-    # RFC 9846 §4.4.2.3: server_name is used to guide certificate selection.
+    # RFC 9846 §4.5.1.2: server_name is used to guide certificate selection.
     plain, other, wild = named("one.example"), named("two.example"), named("*.sub.example")
     everything = server_config().signature_schemes
     for name, chosen in (
@@ -160,7 +160,7 @@ def test_the_server_name_guides_the_choice() -> None:
 
 
 def test_a_chain_that_the_client_can_verify_goes_first() -> None:
-    # RFC 9846 §4.4.2.3: signed by an advertised algorithm, if there is such a chain.
+    # RFC 9846 §4.5.1.2: signed by an advertised algorithm, if there is such a chain.
     def signed_by(key_type: str) -> Credentials:
         issuer = pki.authority(f"an authority with {key_type}", key_type)
         made = pki.issue((HOST,), issuer=issuer)
@@ -177,7 +177,7 @@ def test_a_chain_that_the_client_can_verify_goes_first() -> None:
 
 
 def test_a_chain_with_sha_1_is_for_those_who_ask_for_it() -> None:
-    # RFC 9846 §4.4.2.3: MUST NOT use the deprecated SHA-1 hash unless the client advertises it.
+    # RFC 9846 §4.5.1.2: MUST NOT use the deprecated SHA-1 hash unless the client advertises it.
     good = credentials()
     pem = (Path(__file__).parents[1] / "vectors/certificates/signed_sha1.pem").read_bytes()
     chain = tuple(each.public_bytes(Encoding.DER) for each in x509.load_pem_x509_certificates(pem))
@@ -234,7 +234,7 @@ def test_an_offer_is_read_as_it_was_made() -> None:
 
 
 def test_without_signature_algorithms_cert_the_other_list_counts_for_both() -> None:
-    # RFC 9846 §4.2.3.
+    # RFC 9846 §4.3.3.
     made = make_offer(client_config(), HOST, SYSTEM).hello
     without = tuple(each for each in made.extensions if each[0] != ExtensionType.SIGNATURE_ALGORITHMS_CERT)
     read = ClientOffer.read(replace(made, extensions=without))

@@ -50,12 +50,12 @@ from tlswrite.tls13.authentication import shared_chain
 
 
 def test_a_server_without_certificate_is_refused() -> None:
-    # RFC 9846 §4.4.2.4: an empty Certificate message of a server: "decode_error".
+    # RFC 9846 §4.5.1.3: an empty Certificate message of a server: "decode_error".
     client_refuses(editing(CT, lambda _: Certificate(b"", ())), DecodeError, "no certificate")
 
 
 def test_a_context_in_the_servers_certificate_is_refused() -> None:
-    # RFC 9846 §4.4.2: in the case of server authentication this field SHALL be zero length.
+    # RFC 9846 §4.5.1: in the case of server authentication this field SHALL be zero length.
     client_refuses(changing(CT, request_context=b"x"), IllegalParameter, "certificate_request_context")
 
 
@@ -130,17 +130,17 @@ def test_a_certificate_that_cannot_be_read_is_refused() -> None:
     ],
 )
 def test_schemes_that_were_not_offered_are_refused(scheme: int) -> None:
-    # RFC 9846 §4.4.3: SHA-1 MUST NOT be used; §4.2.3: RSASSA-PKCS1-v1_5 is for certificates alone.
+    # RFC 9846 §4.5.2: SHA-1 MUST NOT be used; §4.3.3: RSASSA-PKCS1-v1_5 is for certificates alone.
     client_refuses(changing(CV, scheme=scheme), IllegalParameter, "not offered")
 
 
 def test_a_scheme_that_does_not_fit_the_key_is_refused() -> None:
-    # RFC 9846 §4.4.3: MUST be compatible with the key in the sender's certificate.
+    # RFC 9846 §4.5.2: MUST be compatible with the key in the sender's certificate.
     client_refuses(changing(CV, scheme=SignatureScheme.ed25519), IllegalParameter, "an EC key on secp256r1")
 
 
 def test_a_bad_signature_is_a_decrypt_error() -> None:
-    # RFC 9846 §4.4.3: if the verification fails: "decrypt_error".
+    # RFC 9846 §4.5.2: if the verification fails: "decrypt_error".
     client_refuses(changing(CV, signature=b"\x30\x06\2\1\1\2\1\1"), DecryptError, "does not verify")
 
 
@@ -148,7 +148,7 @@ def test_a_bad_signature_is_a_decrypt_error() -> None:
     "change", [lambda m: bytes(len(m.verify_data)), lambda m: m.verify_data[:-1], lambda _: b""]
 )
 def test_a_bad_finished_is_a_decrypt_error(change: Any) -> None:
-    # RFC 9846 §4.4.4: if incorrect: "decrypt_error".
+    # RFC 9846 §4.5.3: if incorrect: "decrypt_error".
     client_refuses(editing(FIN, lambda m: Finished(change(m))), DecryptError, "Finished does not verify")
 
 
@@ -179,13 +179,13 @@ def asking(**fields: Any) -> Any:
 
 
 def test_a_request_without_signature_algorithms_is_refused() -> None:
-    # RFC 9846 §4.3.2: the "signature_algorithms" extension MUST be specified.
+    # RFC 9846 §4.4.2: the "signature_algorithms" extension MUST be specified.
     edit = extending(CR, ExtensionType.SIGNATURE_ALGORITHMS, None)
     client_refuses(edit, MissingExtension, "signature_algorithms", server=asking())
 
 
 def test_a_request_with_a_context_is_refused_in_the_handshake() -> None:
-    # RFC 9846 §4.3.2: SHALL be zero length unless used for post-handshake authentication.
+    # RFC 9846 §4.4.2: SHALL be zero length unless used for post-handshake authentication.
     client_refuses(changing(CR, request_context=b"x"), IllegalParameter, "context", server=asking())
 
 
@@ -193,12 +193,12 @@ def test_forbidden_extensions_of_a_request_are_refused_and_unknown_ones_ignored(
     client_refuses(
         extending(CR, ExtensionType.KEY_SHARE, b""), IllegalParameter, "key_share", server=asking()
     )
-    # RFC 9846 §4.3.2: clients MUST ignore unrecognized extensions; the changed transcript is noticed later.
+    # RFC 9846 §4.4.2: clients MUST ignore unrecognized extensions; the changed transcript is noticed later.
     client_refuses(extending(CR, 0x1234, b""), DecryptError, server=asking())
 
 
 def test_without_credentials_an_empty_certificate_is_sent() -> None:
-    # RFC 9846 §4.4.2: MUST send a Certificate message containing no certificates.
+    # RFC 9846 §4.5.1: MUST send a Certificate message containing no certificates.
     run = Handshake(server=asking())
     assert run.complete
     assert run.client.io.log[-4:] == ["certificate", "finished", "write key", "complete"]
@@ -207,7 +207,7 @@ def test_without_credentials_an_empty_certificate_is_sent() -> None:
 
 
 def test_credentials_that_fit_none_of_the_servers_schemes_are_not_sent() -> None:
-    # RFC 9846 §4.4.3: MUST be one of the request's signature_algorithms.
+    # RFC 9846 §4.5.2: MUST be one of the request's signature_algorithms.
     schemes = (SignatureScheme.ed25519, SignatureScheme.rsa_pss_rsae_sha256)
     server = asking(signature_schemes=schemes, credentials=(credentials("ed25519"),))
     run = Handshake(client_config(credentials=credentials(client=True)), server)
@@ -236,7 +236,7 @@ AUTHENTIC = client_config(credentials=credentials(client=True))
 
 
 def test_a_required_certificate_that_does_not_come_is_certificate_required() -> None:
-    # RFC 9846 §4.4.2.4: "certificate_required".
+    # RFC 9846 §4.5.1.3: "certificate_required".
     error = server_refuses(None, CertificateRequired, server=insisting())
     assert error.alert == AlertDescription.CERTIFICATE_REQUIRED
 
@@ -311,7 +311,7 @@ def test_a_bad_signature_of_the_client_is_a_decrypt_error() -> None:
 
 
 def test_a_finished_instead_of_the_certificate_verify_is_unexpected() -> None:
-    # RFC 9846 §4.4.3: clients MUST send CertificateVerify whenever the Certificate is non-empty.
+    # RFC 9846 §4.5.2: clients MUST send CertificateVerify whenever the Certificate is non-empty.
     def edit(name: str, raw: bytes) -> list[bytes]:
         return [] if name == "client" and raw[0] == CV else [raw]
 

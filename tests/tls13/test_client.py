@@ -127,7 +127,7 @@ def test_what_is_no_server_hello_is_refused_in_wait_sh(kind: HandshakeType) -> N
 
 
 def test_a_key_update_before_finished_is_unexpected() -> None:
-    # RFC 9846 §4.6.3: prior to receiving a Finished: "unexpected_message".
+    # RFC 9846 §4.7.3: prior to receiving a Finished: "unexpected_message".
     def edit(_: str, raw: bytes) -> list[bytes]:
         return [b"\x18\0\0\1\0", raw] if raw[0] == FIN else [raw]
 
@@ -135,7 +135,7 @@ def test_a_key_update_before_finished_is_unexpected() -> None:
 
 
 def test_an_end_of_early_data_is_unexpected() -> None:
-    # RFC 9846 §4.5: clients receiving it MUST terminate with "unexpected_message".
+    # RFC 9846 §4.6: clients receiving it MUST terminate with "unexpected_message".
     def edit(_: str, raw: bytes) -> list[bytes]:
         return [b"\x05\0\0\0", raw] if raw[0] == FIN else [raw]
 
@@ -163,7 +163,7 @@ def test_the_initial_client_hello_has_record_version_1_0_and_nothing_else_has() 
 
 
 def test_without_compatibility_mode_there_is_neither_session_id_nor_ccs() -> None:
-    # RFC 9846 §4.1.2: otherwise it MUST be set as a zero-length list; §E.4.
+    # RFC 9846 §4.2.2: otherwise it MUST be set as a zero-length list; §E.4.
     run = Handshake(client_config(middlebox_compatibility=False))
     assert run.complete
     assert run.sent("client", CH)[0].session_id == b""

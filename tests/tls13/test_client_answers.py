@@ -53,16 +53,16 @@ BOTH = (NamedGroup.x25519, NamedGroup.secp256r1)
 @pytest.mark.parametrize(
     ("fields", "expected", "match"),
     [
-        # RFC 9846 §4.1.3: a legacy_version that is not 0x0303: "protocol_version".
+        # RFC 9846 §4.2.3: a legacy_version that is not 0x0303: "protocol_version".
         ({"legacy_version": 0x0302}, ProtocolVersionError, "legacy_version 0x0302"),
         ({"legacy_version": 0x0304}, ProtocolVersionError, "legacy_version 0x0304"),
-        # RFC 9846 §4.1.3: a legacy_session_id_echo that does not match: "illegal_parameter".
+        # RFC 9846 §4.2.3: a legacy_session_id_echo that does not match: "illegal_parameter".
         ({"session_id": b""}, IllegalParameter, "session id"),
         ({"session_id": bytes(32)}, IllegalParameter, "session id"),
-        # RFC 9846 §4.1.3: a cipher suite that was not offered: "illegal_parameter".
+        # RFC 9846 §4.2.3: a cipher suite that was not offered: "illegal_parameter".
         ({"cipher_suite": 0x1304}, IllegalParameter, "CipherSuite(0x1304), which was not offered"),
         ({"cipher_suite": CipherSuite.TLS_AES_256_GCM_SHA384}, IllegalParameter, "which was not offered"),
-        # RFC 9846 §4.1.3: any other compression method: "illegal_parameter".
+        # RFC 9846 §4.2.3: any other compression method: "illegal_parameter".
         ({"compression_method": 1}, IllegalParameter, "compression method 1"),
     ],
 )
@@ -98,7 +98,7 @@ def test_reserved_values_are_refused_where_a_server_chooses(value: int) -> None:
 
 @pytest.mark.parametrize("sentinel", [DOWNGRADE_TLS12, DOWNGRADE_TLS11])
 def test_the_downgrade_sentinel_is_an_illegal_parameter(sentinel: bytes) -> None:
-    # RFC 9846 §4.1.3: TLS 1.3 clients MUST check; a match: "illegal_parameter".
+    # RFC 9846 §4.2.3: TLS 1.3 clients MUST check; a match: "illegal_parameter".
     answer = ServerHello(bytes(24) + sentinel, b"", 0xC02F, ())
     client_refuses(editing(SH, lambda _: answer), IllegalParameter, "downgrade")
 
@@ -116,13 +116,13 @@ def test_an_older_server_is_refused_in_words(version: int, name: str) -> None:
 
 @pytest.mark.parametrize("version", [0x0303, 0x0305, 0x7F1C])
 def test_a_version_that_was_not_offered_is_illegal(version: int) -> None:
-    # RFC 9846 §4.2.1: not offered, or prior to TLS 1.3: "illegal_parameter".
+    # RFC 9846 §4.3.1: not offered, or prior to TLS 1.3: "illegal_parameter".
     data = ext.encode_supported_versions_server(version)
     client_refuses(extending(SH, ExtensionType.SUPPORTED_VERSIONS, data), IllegalParameter, "not offered")
 
 
 def test_a_retry_request_must_have_supported_versions() -> None:
-    # RFC 9846 §4.1.4: the server's extensions MUST contain "supported_versions".
+    # RFC 9846 §4.2.4: the server's extensions MUST contain "supported_versions".
     client_refuses(
         extending(SH, ExtensionType.SUPPORTED_VERSIONS, None),
         MissingExtension,
@@ -133,7 +133,7 @@ def test_a_retry_request_must_have_supported_versions() -> None:
 
 
 def test_the_version_may_not_change_after_a_retry_request() -> None:
-    # RFC 9846 §4.1.4: the value MUST be retained: "illegal_parameter".
+    # RFC 9846 §4.2.4: the value MUST be retained: "illegal_parameter".
     client_refuses(
         extending(SH, ExtensionType.SUPPORTED_VERSIONS, b"\x03\x05", nth=1),
         IllegalParameter,
@@ -148,14 +148,14 @@ def test_a_server_hello_without_key_share_is_refused() -> None:
 
 
 def test_a_share_of_another_group_is_refused() -> None:
-    # RFC 9846 §4.2.8: the same group as one of the client's shares.
+    # RFC 9846 §4.3.8: the same group as one of the client's shares.
     data = ext.encode_key_share_server(NamedGroup.secp256r1, b"\x04" + bytes(64))
     error = client_refuses(extending(SH, ExtensionType.KEY_SHARE, data), IllegalParameter, "secp256r1")
     assert "none was sent" in error.message
 
 
 def test_a_share_of_another_group_than_requested_is_refused() -> None:
-    # RFC 9846 §4.2.8: after a HelloRetryRequest the group MUST be the one it asked for.
+    # RFC 9846 §4.3.8: after a HelloRetryRequest the group MUST be the one it asked for.
     data = ext.encode_key_share_server(NamedGroup.x25519, bytes(range(32)))
     client_refuses(
         extending(SH, ExtensionType.KEY_SHARE, data, nth=1),
@@ -173,7 +173,7 @@ def test_an_invalid_share_is_refused() -> None:
 
 
 def test_another_suite_than_that_of_the_retry_request_is_refused() -> None:
-    # RFC 9846 §4.1.4: MUST check that the suite is the same: "illegal_parameter".
+    # RFC 9846 §4.2.4: MUST check that the suite is the same: "illegal_parameter".
     client_refuses(
         changing(SH, cipher_suite=CipherSuite.TLS_AES_256_GCM_SHA384, nth=1),
         IllegalParameter,
@@ -184,7 +184,7 @@ def test_another_suite_than_that_of_the_retry_request_is_refused() -> None:
 
 
 def test_a_second_retry_request_is_unexpected() -> None:
-    # RFC 9846 §4.1.4: MUST abort the handshake with "unexpected_message".
+    # RFC 9846 §4.2.4: MUST abort the handshake with "unexpected_message".
     first: list[bytes] = []
 
     def edit(_: str, raw: bytes) -> bytes:
@@ -200,10 +200,10 @@ def test_a_second_retry_request_is_unexpected() -> None:
 @pytest.mark.parametrize(
     ("extension", "data", "expected"),
     [
-        # RFC 9846 §4.2: an answer to what was not asked: "unsupported_extension".
+        # RFC 9846 §4.3: an answer to what was not asked: "unsupported_extension".
         (ExtensionType.EXTENDED_MAIN_SECRET + 10000, b"", UnsupportedExtension),
         (ExtensionType.PRE_SHARED_KEY, b"\0\0", UnsupportedExtension),
-        # RFC 9846 §4.2: a recognised extension in the wrong message: "illegal_parameter".
+        # RFC 9846 §4.3: a recognised extension in the wrong message: "illegal_parameter".
         (ExtensionType.SERVER_NAME, b"", IllegalParameter),
         (ExtensionType.RECORD_SIZE_LIMIT, b"\x40\x00", IllegalParameter),
         (ExtensionType.COOKIE, b"\0\1c", IllegalParameter),
@@ -234,10 +234,10 @@ def test_extensions_that_do_not_belong_in_a_retry_request(
 @pytest.mark.parametrize(
     ("key_share", "match"),
     [
-        # RFC 9846 §4.2.8: (1) a group of supported_groups, (2) not one of which a share was sent.
+        # RFC 9846 §4.3.8: (1) a group of supported_groups, (2) not one of which a share was sent.
         (NamedGroup.secp521r1, "secp521r1, which was not offered"),
         (NamedGroup.x25519, "x25519, of which a share was sent"),
-        # RFC 9846 §4.1.4: no change in the ClientHello: "illegal_parameter".
+        # RFC 9846 §4.2.4: no change in the ClientHello: "illegal_parameter".
         (None, "no change"),
     ],
 )
@@ -249,7 +249,7 @@ def test_retry_requests_that_must_not_be_followed(key_share: NamedGroup | None, 
 
 
 def test_the_second_client_hello_is_the_first_with_what_was_asked_for() -> None:
-    # RFC 9846 §4.1.2: the same ClientHello without modification, except …
+    # RFC 9846 §4.2.2: the same ClientHello without modification, except …
     run = Handshake(client_config(groups=BOTH), server_config(groups=P256, hello_retry_cookie=True))
     assert run.complete
     first, second = run.sent("client", CH)
@@ -286,7 +286,7 @@ ALPN = ExtensionType.APPLICATION_LAYER_PROTOCOL_NEGOTIATION
         (0x1234, b"", UnsupportedExtension, "not offered"),
         (ALPN, b"\0\3\2h2", UnsupportedExtension, "not offered"),
         (ExtensionType.EARLY_DATA, b"", UnsupportedExtension, "early_data"),
-        # RFC 9846 §4.3.1: forbidden extensions: "illegal_parameter".
+        # RFC 9846 §4.4.1: forbidden extensions: "illegal_parameter".
         (ExtensionType.KEY_SHARE, b"", IllegalParameter, "key_share"),
         (ExtensionType.SUPPORTED_VERSIONS, b"\3\4", IllegalParameter, "supported_versions"),
         (ExtensionType.COOKIE, b"\0\1c", IllegalParameter, "cookie"),
@@ -316,7 +316,7 @@ def test_protocols_that_were_not_offered(data: bytes, expected: type[TLSError]) 
 
 
 def test_a_server_may_send_its_groups_and_a_client_goes_on() -> None:
-    # RFC 9846 §4.2.7: not acted upon before the handshake is complete.
+    # RFC 9846 §4.3.7: not acted upon before the handshake is complete.
     run = Handshake(
         client_config(groups=BOTH),
         server_config(groups=(NamedGroup.secp521r1, NamedGroup.x25519)),

@@ -94,7 +94,7 @@ def test_key_updates_go_through_the_generations_on_both_sides() -> None:
 
 
 def test_a_request_is_answered_once_and_not_repeated_before_the_answer() -> None:
-    # RFC 9846 §4.6.3.
+    # RFC 9846 §4.7.3.
     pair = Pair()
     first, _ = pair.client.rekey(request_peer=True)
     second, _ = pair.client.rekey(request_peer=True)
@@ -115,7 +115,7 @@ def test_a_request_is_answered_once_and_not_repeated_before_the_answer() -> None
     ("body", "expected"), [(b"\2", IllegalParameter), (b"", DecodeError), (b"\0\0", DecodeError)]
 )
 def test_malformed_key_updates(body: bytes, expected: type[TLSError]) -> None:
-    # RFC 9846 §4.6.3: any other value: "illegal_parameter".
+    # RFC 9846 §4.7.3: any other value: "illegal_parameter".
     pair = Pair()
     with pytest.raises(expected):
         pair.to_server(b"\x18\0\0" + bytes((len(body),)) + body)
@@ -146,7 +146,7 @@ def test_answers_to_our_own_requests_are_no_flood() -> None:
 
 
 def test_a_sender_stops_at_the_last_epoch() -> None:
-    # RFC 9846 §4.6.3: MUST NOT allow the number of key updates to exceed 2^48-1; a request is then ignored.
+    # RFC 9846 §4.7.3: MUST NOT allow the number of key updates to exceed 2^48-1; a request is then ignored.
     pair = Pair()
     pair.server._epoch = MAX_EPOCH - 1
     pair.server.rekey()
@@ -197,7 +197,7 @@ def test_nothing_is_kept_that_is_not_needed() -> None:
 
 
 def test_tickets_are_ignored_up_to_a_number() -> None:
-    # RFC 9846 §4.6.1: clients that do not support resumption MUST silently ignore this message.
+    # RFC 9846 §4.7.1: clients that do not support resumption MUST silently ignore this message.
     pair = Pair()
     for _ in range(limits.MAX_TICKETS):
         pair.to_client(TICKET)
@@ -210,7 +210,7 @@ def test_tickets_must_be_well_formed() -> None:
     pair = Pair()
     with pytest.raises(DecodeError):
         pair.to_client(TICKET[:-1] + b"")
-    # RFC 9846 §4.2: a recognised extension that does not belong there; unknown ones are ignored.
+    # RFC 9846 §4.3: a recognised extension that does not belong there; unknown ones are ignored.
     wrong = NewSessionTicket(1, 2, b"", b"t", ((int(ExtensionType.KEY_SHARE), b""),)).encode()
     with pytest.raises(IllegalParameter):
         pair.to_client(wrong)
@@ -219,7 +219,7 @@ def test_tickets_must_be_well_formed() -> None:
 
 @pytest.mark.parametrize("kind", [kind for kind in HandshakeType if kind != HandshakeType.KEY_UPDATE])
 def test_everything_else_is_unexpected(kind: HandshakeType) -> None:
-    # RFC 9846 §4, §4.1.2 (no renegotiation), §4.6.2 (a CertificateRequest to a client that did not offer it).
+    # RFC 9846 §4, §4.2.2 (no renegotiation), §4.7.2 (a CertificateRequest to a client that did not offer it).
     pair = Pair()
     raw = bytes((kind, 0, 0, 0))
     match = f"{kind.name.lower()} received in state CONNECTED"
@@ -234,7 +234,7 @@ def test_everything_else_is_unexpected(kind: HandshakeType) -> None:
 
 
 def test_a_client_that_did_not_offer_it_refuses_a_request() -> None:
-    # RFC 9846 §4.6.2: MUST send an "unexpected_message" fatal alert.
+    # RFC 9846 §4.7.2: MUST send an "unexpected_message" fatal alert.
     pair = Pair({"credentials": credentials(client=True)}, {"trust_anchors": anchors()})
     request = CertificateRequest(b"c", ((int(ExtensionType.SIGNATURE_ALGORITHMS), b"\0\2\4\3"),)).encode()
     with pytest.raises(UnexpectedMessage, match="certificate_request received in state CONNECTED"):
@@ -250,7 +250,7 @@ def test_a_client_cannot_ask() -> None:
 
 
 def test_the_server_asks_and_the_client_answers() -> None:
-    # RFC 9846 §4.6.2.
+    # RFC 9846 §4.7.2.
     pair = authenticating()
     assert pair.server_io.result is not None and pair.server_io.result.peer_chain == ()
     pair.server.request_certificate(pair.server_io)
@@ -270,7 +270,7 @@ def test_the_server_asks_and_the_client_answers() -> None:
 
 
 def test_requests_may_cross_and_keys_may_change_in_between() -> None:
-    # RFC 9846 §4.6.2: answers may come in another order; §4.4: each transcript has its own request alone,
+    # RFC 9846 §4.7.2: answers may come in another order; §4.5: each transcript has its own request alone,
     # and the base key is that of the moment.
     pair = authenticating()
     for _ in range(2):
@@ -290,7 +290,7 @@ def test_requests_may_cross_and_keys_may_change_in_between() -> None:
 
 
 def test_a_client_without_credentials_declines() -> None:
-    # RFC 9846 §4.6.2: MUST send an empty Certificate followed by Finished.
+    # RFC 9846 §4.7.2: MUST send an empty Certificate followed by Finished.
     pair = Pair({"post_handshake_auth": True}, {"trust_anchors": anchors()})
     pair.server.request_certificate(pair.server_io)
     pair.to_client(pair.server_io.take()[0])
@@ -350,9 +350,9 @@ def with_certificate(answer: list[bytes], **fields: Any) -> list[bytes]:
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        # RFC 9846 §4.4.2: the context of the request.
+        # RFC 9846 §4.5.1: the context of the request.
         (lambda a: with_certificate(a, request_context=b"other"), IllegalParameter),
-        # RFC 9846 §4.6.2: consecutively on the wire.
+        # RFC 9846 §4.7.2: consecutively on the wire.
         (lambda a: [a[0], UPDATE, *a[1:]], UnexpectedMessage),
         (lambda a: [a[0], a[2]], UnexpectedMessage),
         (lambda a: [a[0], CertificateVerify(0x0403, b"x").encode()], DecryptError),

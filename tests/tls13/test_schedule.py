@@ -71,7 +71,7 @@ def test_keys_and_their_successors(suite: Suite) -> None:
 
 
 def test_finished() -> None:
-    # RFC 9846 §4.4.4.
+    # RFC 9846 §4.5.3.
     key = expand_label("sha256", b"base", b"finished", b"", 32)
     mac = hmac.digest(key, b"hash", "sha256")
     assert finished_mac(SUITE, b"base", b"hash") == mac

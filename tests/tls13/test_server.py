@@ -142,7 +142,7 @@ def test_what_is_no_client_hello_is_refused_at_the_start(kind: HandshakeType) ->
 
 @pytest.mark.parametrize("unexpected", [b"\x18\0\0\1\0", b"\x01\0\0\0", b"\x05\0\0\0", b"\x0f\0\0\0"])
 def test_nothing_but_finished_comes_last(unexpected: bytes) -> None:
-    # RFC 9846 §4.6.3: a KeyUpdate prior to a Finished; §4.1.2: a ClientHello at any other time.
+    # RFC 9846 §4.7.3: a KeyUpdate prior to a Finished; §4.2.2: a ClientHello at any other time.
     def edit(_: str, raw: bytes) -> list[bytes]:
         return [unexpected, raw] if raw[0] == FIN else [raw]
 
@@ -171,9 +171,9 @@ def test_nothing_but_finished_comes_last(unexpected: bytes) -> None:
         (ExtensionType.SIGNATURE_ALGORITHMS, None, MissingExtension, "signature_algorithms"),
         (ExtensionType.SUPPORTED_GROUPS, None, MissingExtension, "supported_groups"),
         (ExtensionType.KEY_SHARE, None, MissingExtension, "key_share"),
-        # RFC 9846 §4.2.9: pre_shared_key without psk_key_exchange_modes MUST be refused.
+        # RFC 9846 §4.3.9: pre_shared_key without psk_key_exchange_modes MUST be refused.
         (ExtensionType.PRE_SHARED_KEY, b"", MissingExtension, "psk_key_exchange_modes"),
-        # RFC 9846 §4.2: a recognised extension that does not belong here: "illegal_parameter".
+        # RFC 9846 §4.3: a recognised extension that does not belong here: "illegal_parameter".
         (ExtensionType.OID_FILTERS, b"\0\0", IllegalParameter, "oid_filters"),
         (ExtensionType.SUPPORTED_GROUPS, b"\0\0", DecodeError, ""),
         (ExtensionType.SIGNATURE_ALGORITHMS, b"\0\1\4", DecodeError, ""),
@@ -183,7 +183,7 @@ def test_nothing_but_finished_comes_last(unexpected: bytes) -> None:
         (ExtensionType.POST_HANDSHAKE_AUTH, b"\0", DecodeError, ""),
         # RFC 8449 §4.
         (ExtensionType.RECORD_SIZE_LIMIT, b"\0\x3f", IllegalParameter, "63"),
-        # RFC 9846 §4.1.1: nothing in common: "handshake_failure".
+        # RFC 9846 §4.2.1: nothing in common: "handshake_failure".
         (
             ExtensionType.SIGNATURE_ALGORITHMS,
             b"\0\2\x08\x07",
@@ -209,10 +209,10 @@ def test_an_older_client_is_refused_in_words() -> None:
 @pytest.mark.parametrize(
     ("fields", "expected", "match"),
     [
-        # RFC 9846 §4.1.2: a legacy_version that is not 0x0303: "protocol_version".
+        # RFC 9846 §4.2.2: a legacy_version that is not 0x0303: "protocol_version".
         ({"legacy_version": 0x0304}, ProtocolVersionError, "0x0304"),
         ({"legacy_version": 0x0301}, ProtocolVersionError, "0x0301"),
-        # RFC 9846 §4.1.2: any other value than one zero byte: "illegal_parameter".
+        # RFC 9846 §4.2.2: any other value than one zero byte: "illegal_parameter".
         ({"compression_methods": b"\0\1"}, IllegalParameter, "compression"),
         ({"compression_methods": b"\1"}, IllegalParameter, "compression"),
         ({"cipher_suites": (0xC02F, 0x1304)}, HandshakeFailure, "the client offers CipherSuite(0xc02f)"),
@@ -224,12 +224,12 @@ def test_fields_of_the_client_hello(fields: dict[str, Any], expected: type[TLSEr
 
 
 def test_groups_without_overlap_are_a_handshake_failure() -> None:
-    # RFC 9846 §4.1.1: "handshake_failure" or "insufficient_security".
+    # RFC 9846 §4.2.1: "handshake_failure" or "insufficient_security".
     server_refuses(None, HandshakeFailure, "the client supports", server=server_config(groups=P256))
 
 
 def test_a_share_for_a_group_that_is_not_listed_is_illegal() -> None:
-    # RFC 9846 §4.2.8: clients MUST NOT offer shares for groups not listed in supported_groups.
+    # RFC 9846 §4.3.8: clients MUST NOT offer shares for groups not listed in supported_groups.
     edit = extending(CH, ExtensionType.SUPPORTED_GROUPS, ext.encode_supported_groups((NamedGroup.secp384r1,)))
     server_refuses(edit, IllegalParameter, "not among the supported groups")
 
@@ -274,7 +274,7 @@ def retry_refused(edit: Edit, expected: type[TLSError], match: str = "", *, cook
     [{"random": bytes(32)}, {"session_id": b""}, {"cipher_suites": (CipherSuite.TLS_AES_128_GCM_SHA256,)}],
 )
 def test_the_second_client_hello_keeps_its_fields(fields: dict[str, Any]) -> None:
-    # RFC 9846 §4.1.2: the same ClientHello without modification, except …
+    # RFC 9846 §4.2.2: the same ClientHello without modification, except …
     retry_refused(changing(CH, nth=1, **fields), IllegalParameter, "differs")
 
 
@@ -284,11 +284,11 @@ def test_the_second_client_hello_keeps_its_fields(fields: dict[str, Any]) -> Non
         (ExtensionType.SERVER_NAME, None, "differs"),
         (ExtensionType.SERVER_NAME, ext.encode_server_name("other.example"), "differs"),
         (0x1234, b"", "differs"),
-        # RFC 9846 §4.2.2: a cookie that was not asked for is one more difference.
+        # RFC 9846 §4.3.2: a cookie that was not asked for is one more difference.
         (ExtensionType.COOKIE, b"\0\1c", "differs"),
-        # RFC 9846 §4.1.2: early data is not permitted after a HelloRetryRequest.
+        # RFC 9846 §4.2.2: early data is not permitted after a HelloRetryRequest.
         (ExtensionType.EARLY_DATA, b"", "early data"),
-        # RFC 9846 §4.2.8: a single share, of the group that was asked for.
+        # RFC 9846 §4.3.8: a single share, of the group that was asked for.
         (ExtensionType.KEY_SHARE, None, "one key share"),
         (ExtensionType.KEY_SHARE, b"\0\0", "one key share"),
         (
@@ -303,7 +303,7 @@ def test_the_second_client_hello_keeps_its_extensions(extension: int, data: byte
 
 
 def test_padding_may_change_and_early_data_may_go() -> None:
-    # RFC 9846 §4.1.2: "padding" may come, go or change; "early_data" must go.
+    # RFC 9846 §4.2.2: "padding" may come, go or change; "early_data" must go.
     seen = 0
 
     def change(message: Any) -> Any:
@@ -328,7 +328,7 @@ def test_the_order_of_extensions_may_change() -> None:
 
 
 def test_the_cookie_must_come_back_unchanged() -> None:
-    # RFC 9846 §4.2.2: the client MUST copy it.
+    # RFC 9846 §4.3.2: the client MUST copy it.
     retry_refused(extending(CH, ExtensionType.COOKIE, None, nth=1), MissingExtension, "cookie", cookie=True)
     wrong = ext.encode_cookie(bytes(32))
     retry_refused(extending(CH, ExtensionType.COOKIE, wrong, nth=1), IllegalParameter, "cookie", cookie=True)
@@ -364,7 +364,7 @@ def test_everything_is_chosen_once() -> None:
 
 
 def test_nothing_is_answered_that_was_not_asked() -> None:
-    # RFC 9846 §4.2: MUST NOT send extension responses to what was not requested.
+    # RFC 9846 §4.3: MUST NOT send extension responses to what was not requested.
     def change(message: Any) -> Any:
         for extension in (ExtensionType.SERVER_NAME, ExtensionType.RECORD_SIZE_LIMIT):
             message = with_extension(message, extension, None)

@@ -361,7 +361,7 @@ def test_finished_of_every_trace() -> None:
 
 
 def test_the_binder_of_the_resumed_trace() -> None:
-    # RFC 9846 §4.2.11.2: computed like a Finished, over the ClientHello without its binders.
+    # RFC 9846 §4.3.11.2: computed like a Finished, over the ClientHello without its binders.
     step = steps("4", "calculate PSK binder")[0]
     running = new_hash("sha256")
     running.update(step["ClientHello prefix"])

@@ -1,4 +1,4 @@
-"""Which signature schemes the certificates of a chain are signed with (RFC 9846 §4.2.3, §4.4.2.3).
+"""Which signature schemes the certificates of a chain are signed with (RFC 9846 §4.3.3, §4.5.1.2).
 
 A server with several chains picks one that the client says it can verify. A certificate names its algorithm
 and hash, not the curve of its issuer's key: an ECDSA signature counts as the scheme of its hash.
@@ -16,7 +16,7 @@ from tlswrite.iana import SignatureScheme
 
 __all__ = ["LEGACY_SCHEMES", "chain_schemes"]
 
-#: SHA-1: not to be sent to a client that does not ask for it (RFC 9846 §4.4.2.3).
+#: SHA-1: not to be sent to a client that does not ask for it (RFC 9846 §4.5.1.2).
 LEGACY_SCHEMES: Final = frozenset({SignatureScheme.rsa_pkcs1_sha1, SignatureScheme.ecdsa_sha1})
 
 
@@ -24,7 +24,7 @@ LEGACY_SCHEMES: Final = frozenset({SignatureScheme.rsa_pkcs1_sha1, SignatureSche
 def chain_schemes(chain: tuple[bytes, ...]) -> frozenset[SignatureScheme]:
     """The schemes of the signatures in one's own chain, as far as they have a code point.
 
-    Self-signed certificates do not count: nobody verifies those (RFC 9846 §4.2.3).
+    Self-signed certificates do not count: nobody verifies those (RFC 9846 §4.3.3).
     """
     found: set[SignatureScheme] = set()
     for der in chain:

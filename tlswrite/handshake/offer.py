@@ -47,18 +47,18 @@ class Offer:
     extension_types: frozenset[int] = field(repr=False)
 
     def retry(self, group: int | None, cookie: bytes | None, entropy: Entropy) -> Offer:
-        """The second ClientHello, as a HelloRetryRequest asks for it (RFC 9846 §4.1.2, §4.1.4).
+        """The second ClientHello, as a HelloRetryRequest asks for it (RFC 9846 §4.2.2, §4.2.4).
 
         `group` and `cookie` are what the request's key_share and cookie say. Raises IllegalParameter for a
         request that must not be followed.
         """
         if group is None and cookie is None:
-            # RFC 9846 §4.1.4: a request that would not change the ClientHello: "illegal_parameter".
+            # RFC 9846 §4.2.4: a request that would not change the ClientHello: "illegal_parameter".
             raise IllegalParameter("a HelloRetryRequest that asks for no change")
         shares = self.shares
         replaced: dict[int, bytes] = {}
         if group is not None:
-            # RFC 9846 §4.2.8: (1) a group that was offered, (2) of which no share was sent.
+            # RFC 9846 §4.3.8: (1) a group that was offered, (2) of which no share was sent.
             name = name_of(NamedGroup, group)
             if group not in self.groups:
                 raise IllegalParameter(f"a HelloRetryRequest for {name}, which was not offered")
@@ -67,7 +67,7 @@ class Offer:
             share = entropy.generate(group)
             shares = {group: share}
             replaced[ExtensionType.KEY_SHARE] = ext.encode_key_share_client(((group, share.public),))
-        # RFC 9846 §4.1.2: the same ClientHello without modification, except for a single share of the
+        # RFC 9846 §4.2.2: the same ClientHello without modification, except for a single share of the
         # group asked for, and the cookie.
         extensions = tuple((code, replaced.get(code, data)) for code, data in self.hello.extensions)
         if cookie is not None:
@@ -99,7 +99,7 @@ def make_offer(config: ClientConfig, server_hostname: str | None, entropy: Entro
         suites = grease.into(suites, grease.value())
         versions = grease.into(versions, grease.value())
         schemes = grease.into(schemes, grease.value())
-        # RFC 9846 §4.2.8: shares are in the order of supported_groups.
+        # RFC 9846 §4.3.8: shares are in the order of supported_groups.
         group = grease.value()
         groups = grease.into(groups, group)
         before = set(groups[: groups.index(group)])
@@ -133,7 +133,7 @@ def make_offer(config: ClientConfig, server_hostname: str | None, entropy: Entro
         extensions = (*grease.into(extensions[:-1], (other, b"\0")), extensions[-1])
     hello = ClientHello(
         random=entropy.random(32),
-        # RFC 9846 §4.1.2: non-empty in compatibility mode, and unpredictable.
+        # RFC 9846 §4.2.2: non-empty in compatibility mode, and unpredictable.
         session_id=entropy.random(32) if config.middlebox_compatibility else b"",
         cipher_suites=suites,
         extensions=extensions,
@@ -145,7 +145,7 @@ def check_solicited(extensions: Extensions, offered: Collection[int]) -> None:
     """Raise UnsupportedExtension for an answer to an extension that is not among the `offered` types."""
     for code, _ in extensions:
         if code not in offered:
-            # RFC 9846 §4.2: MUST abort the handshake with "unsupported_extension". RFC 8701 §3.1: so MUST a
+            # RFC 9846 §4.3: MUST abort the handshake with "unsupported_extension". RFC 8701 §3.1: so MUST a
             # client that is answered with a reserved value it sent; those are never among `offered`.
             name = name_of(ExtensionType, code).lower()
             raise UnsupportedExtension(f"an answer to {name}, which was not offered")
@@ -155,7 +155,7 @@ def check_solicited(extensions: Extensions, offered: Collection[int]) -> None:
 def key_share_groups(
     groups: tuple[NamedGroup, ...], wanted: tuple[NamedGroup, ...] | None
 ) -> tuple[NamedGroup, ...]:
-    """The groups to send shares of, in the order of `groups` (RFC 9846 §4.2.8)."""
+    """The groups to send shares of, in the order of `groups` (RFC 9846 §4.3.8)."""
     if wanted is None:
         wanted = (groups[0], NamedGroup.x25519)
     return tuple(group for group in groups if group in wanted)

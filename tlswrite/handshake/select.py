@@ -65,7 +65,7 @@ class ClientOffer:
     #: key_exchange by group.
     shares: dict[int, bytes] = field(repr=False)
     schemes: tuple[int, ...]
-    #: Of signature_algorithms_cert; `schemes` where that is absent (RFC 9846 §4.2.3).
+    #: Of signature_algorithms_cert; `schemes` where that is absent (RFC 9846 §4.3.3).
     certificate_schemes: tuple[int, ...]
     alpn: tuple[bytes, ...]
     server_name: str | None
@@ -81,7 +81,7 @@ class ClientOffer:
         # RFC 9846 §9.2: supported_groups and key_share come together.
         key_share = _required(data, ExtensionType.KEY_SHARE)
         if ExtensionType.PRE_SHARED_KEY in data:
-            # RFC 9846 §4.2.9: pre_shared_key without psk_key_exchange_modes MUST be refused.
+            # RFC 9846 §4.3.9: pre_shared_key without psk_key_exchange_modes MUST be refused.
             _required(data, ExtensionType.PSK_KEY_EXCHANGE_MODES)
         certificate_schemes = data.get(ExtensionType.SIGNATURE_ALGORITHMS_CERT)
         alpn = data.get(ExtensionType.APPLICATION_LAYER_PROTOCOL_NEGOTIATION)
@@ -106,7 +106,7 @@ class ClientOffer:
             record_size_limit=None if limit is None else ext.parse_record_size_limit(limit),
             post_handshake_auth=post_handshake_auth is not None,
         )
-        # RFC 9846 §4.2.8: no shares for groups not listed in supported_groups. By sets: both lists may hold
+        # RFC 9846 §4.3.8: no shares for groups not listed in supported_groups. By sets: both lists may hold
         # thousands, and one pass through the other for each would be a peer's to abuse.
         unlisted = offer.shares.keys() - set(offer.groups)
         if unlisted:
@@ -118,13 +118,13 @@ class ClientOffer:
 
 
 def select_version(hello: ClientHello, accepted: Collection[int] = (ProtocolVersion.TLS_1_3,)) -> int:
-    """The highest version in common (RFC 9846 §4.2.1); ProtocolVersionError says what was offered."""
+    """The highest version in common (RFC 9846 §4.3.1); ProtocolVersionError says what was offered."""
     data = hello.extension(ExtensionType.SUPPORTED_VERSIONS)
     if data is None:
         # RFC 9846 §E.2: without the extension the version is that of legacy_version, TLS 1.2 at most.
         offered: tuple[int, ...] = (min(hello.legacy_version, ProtocolVersion.TLS_1_2),)
     else:
-        # RFC 9846 §4.2.1: only the extension counts, and unknown versions MUST be ignored.
+        # RFC 9846 §4.3.1: only the extension counts, and unknown versions MUST be ignored.
         offered = ext.parse_supported_versions_client(data)
     common = [version for version in offered if version in accepted]
     if not common:
@@ -138,7 +138,7 @@ def select_version(hello: ClientHello, accepted: Collection[int] = (ProtocolVers
 
 
 def select_suite(offer: ClientOffer, config: ServerConfig) -> Suite:
-    """The first of the server's suites that the client offers (RFC 9846 §4.1.1)."""
+    """The first of the server's suites that the client offers (RFC 9846 §4.2.1)."""
     for suite in config.cipher_suites:
         if suite in offer.cipher_suites:
             return SUITES[suite]
@@ -149,7 +149,7 @@ def select_suite(offer: ClientOffer, config: ServerConfig) -> Suite:
 
 
 def select_group(offer: ClientOffer, config: ServerConfig) -> NamedGroup:
-    """The group to use; one without a share means a HelloRetryRequest (RFC 9846 §4.1.1).
+    """The group to use; one without a share means a HelloRetryRequest (RFC 9846 §4.2.1).
 
     The server's order decides, with a share already there going before a round trip; but a post-quantum
     hybrid that both support, and the server prefers, is worth the round trip.
@@ -168,7 +168,7 @@ def select_group(offer: ClientOffer, config: ServerConfig) -> NamedGroup:
 def select_credentials(
     credentials: Sequence[Credentials], offer: ClientOffer, schemes: Collection[int]
 ) -> tuple[Credentials, SignatureScheme]:
-    """Credentials, and the scheme to sign with (RFC 9846 §4.4.2.3): what both can do.
+    """Credentials, and the scheme to sign with (RFC 9846 §4.5.1.2): what both can do.
 
     Among several a certificate for the server name wins, then a chain that the client says it can verify,
     then the server's order.
@@ -178,7 +178,7 @@ def select_credentials(
         (each, scheme)
         for each in credentials
         if (scheme := common_scheme(each, offer.schemes, schemes)) is not None
-        # RFC 9846 §4.4.2.3: no SHA-1 in a chain, unless the client advertises it.
+        # RFC 9846 §4.5.1.2: no SHA-1 in a chain, unless the client advertises it.
         and not chain_schemes(each.chain) & LEGACY_SCHEMES - verified
     ]
     if not able:
@@ -189,7 +189,7 @@ def select_credentials(
     if len(able) == 1:
         return able[0]
     name = (offer.server_name or "").lower()
-    # RFC 9846 §4.4.2.3: signed by algorithms that the peer advertises, if there is such a chain; a chain of
+    # RFC 9846 §4.5.1.2: signed by algorithms that the peer advertises, if there is such a chain; a chain of
     # the server's choice if there is none.
     return min(
         able,

@@ -1,4 +1,4 @@
-"""Certificate, CertificateVerify and Finished, as both sides send and receive them (RFC 9846 §4.4).
+"""Certificate, CertificateVerify and Finished, as both sides send and receive them (RFC 9846 §4.5).
 
 The three messages are computed alike wherever they occur: by the server, by the client, and by a client
 after the handshake. What differs is the transcript, the base key and the context string, and these are
@@ -61,9 +61,9 @@ _MAX_AUTHORITIES = 4096
 def certificate_request(
     context: bytes, schemes: tuple[SignatureScheme, ...], anchors: TrustAnchors | None
 ) -> bytes:
-    """A CertificateRequest (RFC 9846 §4.3.2); `context` is empty in the handshake itself."""
+    """A CertificateRequest (RFC 9846 §4.4.2); `context` is empty in the handshake itself."""
     extensions = [
-        # RFC 9846 §4.3.2: signature_algorithms MUST be specified.
+        # RFC 9846 §4.4.2: signature_algorithms MUST be specified.
         (ExtensionType.SIGNATURE_ALGORITHMS, ext.encode_signature_algorithms(schemes)),
         (ExtensionType.SIGNATURE_ALGORITHMS_CERT, ext.encode_signature_algorithms(CERT_SCHEMES)),
     ]
@@ -75,7 +75,7 @@ def certificate_request(
 
 @lru_cache(maxsize=16)
 def _authorities(anchors: TrustAnchors) -> bytes | None:
-    """extension_data of certificate_authorities (RFC 9846 §4.2.4); None where it would be of no help."""
+    """extension_data of certificate_authorities (RFC 9846 §4.3.4); None where it would be of no help."""
     subjects = anchors.subjects
     if 0 < sum(map(len, subjects)) <= _MAX_AUTHORITIES:
         return ext.encode_certificate_authorities(subjects)
@@ -88,7 +88,7 @@ def parse_certificate_request(raw: bytes) -> tuple[bytes, tuple[int, ...]]:
     check_allowed(request.extensions, Place.CR)
     schemes = request.extension(ExtensionType.SIGNATURE_ALGORITHMS)
     if schemes is None:
-        # RFC 9846 §4.3.2: MUST be specified; §6.2: what is mandatory and absent is "missing_extension".
+        # RFC 9846 §4.4.2: MUST be specified; §6.2: what is mandatory and absent is "missing_extension".
         raise MissingExtension("the CertificateRequest has no signature_algorithms")
     return request.request_context, ext.parse_signature_algorithms(schemes)
 
@@ -98,16 +98,16 @@ def client_credentials(
 ) -> tuple[Credentials, SignatureScheme] | tuple[None, None]:
     """What a client answers a CertificateRequest with: credentials and the scheme, or nothing.
 
-    There is one set of credentials to choose from, so certificate_authorities (RFC 9846 §4.2.4) guides
+    There is one set of credentials to choose from, so certificate_authorities (RFC 9846 §4.3.4) guides
     nothing: whether it is good enough is for the server to say.
     """
     credentials = config.credentials
     if credentials is not None:
-        # RFC 9846 §4.4.3: the algorithm MUST be one of the request's signature_algorithms.
+        # RFC 9846 §4.5.2: the algorithm MUST be one of the request's signature_algorithms.
         scheme = common_scheme(credentials, schemes, config.signature_schemes)
         if scheme is not None:
             return credentials, scheme
-    # RFC 9846 §4.4.2: without a suitable certificate the client MUST send an empty Certificate.
+    # RFC 9846 §4.5.1: without a suitable certificate the client MUST send an empty Certificate.
     return None, None
 
 
@@ -147,11 +147,11 @@ def parse_certificate(raw: bytes, request_context: bytes, offered: Collection[in
     """
     certificate = Certificate.parse(raw[4:])
     if certificate.request_context != request_context:
-        # RFC 9846 §4.4.2: the context of the request, empty for a server's certificate.
+        # RFC 9846 §4.5.1: the context of the request, empty for a server's certificate.
         raise IllegalParameter("a Certificate whose certificate_request_context answers no request")
     for entry in certificate.entries:
         if entry.extensions:
-            # RFC 9846 §4.4.2: extensions MUST correspond to ones of the ClientHello or CertificateRequest.
+            # RFC 9846 §4.5.1: extensions MUST correspond to ones of the ClientHello or CertificateRequest.
             check_allowed(entry.extensions, Place.CT)
             check_solicited(entry.extensions, offered)
     return tuple(entry.der for entry in certificate.entries)
@@ -179,7 +179,7 @@ def receive_certificate_verify(
     _, raw = yield WAIT_CV
     verify = CertificateVerify.parse(raw[4:])
     if verify.scheme not in accepted:
-        # RFC 9846 §4.4.3: the algorithm MUST be one of our signature_algorithms.
+        # RFC 9846 §4.5.2: the algorithm MUST be one of our signature_algorithms.
         raise IllegalParameter(
             f"a CertificateVerify with {name_of(SignatureScheme, verify.scheme)}, which was not offered"
         )

@@ -158,14 +158,14 @@ class ClientHandshake:
             _, raw = yield WAIT_SH
             hello = ServerHello.parse(raw[4:])
             if hello.is_hello_retry_request:
-                # RFC 9846 §4.1.4: a second HelloRetryRequest: "unexpected_message".
+                # RFC 9846 §4.2.4: a second HelloRetryRequest: "unexpected_message".
                 raise UnexpectedMessage("a second HelloRetryRequest")
             if hello.extension(ExtensionType.SUPPORTED_VERSIONS) is None:
-                # RFC 9846 §4.1.4: selected_version MUST be retained: "illegal_parameter".
+                # RFC 9846 §4.2.4: selected_version MUST be retained: "illegal_parameter".
                 raise IllegalParameter("the ServerHello has another version than the HelloRetryRequest")
         suite = self.check_server_hello(hello, Place.SH)
         if retried and suite is not self.suite:
-            # RFC 9846 §4.1.4: the suite of the HelloRetryRequest: "illegal_parameter".
+            # RFC 9846 §4.2.4: the suite of the HelloRetryRequest: "illegal_parameter".
             raise IllegalParameter("the ServerHello has another cipher suite than the HelloRetryRequest")
         shared_secret = self.finish_key_exchange(hello)
         if not retried:
@@ -185,7 +185,7 @@ class ClientHandshake:
         io.set_write_protection(self.sealer)
 
     def follow_retry_request(self, request: ServerHello, raw: bytes) -> None:
-        """Send the second ClientHello (RFC 9846 §4.1.4)."""
+        """Send the second ClientHello (RFC 9846 §4.2.4)."""
         io = self.io
         self.suite = self.check_server_hello(request, Place.HRR)
         key_share = request.extension(ExtensionType.KEY_SHARE)
@@ -205,32 +205,32 @@ class ClientHandshake:
         io.send(self.offer.message)
 
     def check_server_hello(self, hello: ServerHello, place: Place) -> Suite:
-        """What a ServerHello and a HelloRetryRequest have in common (RFC 9846 §4.1.3, §4.1.4)."""
+        """What a ServerHello and a HelloRetryRequest have in common (RFC 9846 §4.2.3, §4.2.4)."""
         offer = self.offer.hello
-        # RFC 9846 §4.2.1: supported_versions first, before the rest is processed.
+        # RFC 9846 §4.3.1: supported_versions first, before the rest is processed.
         version = hello.extension(ExtensionType.SUPPORTED_VERSIONS)
         if version is None:
             raise _no_supported_versions(hello)
         if ext.parse_supported_versions_server(version) != ProtocolVersion.TLS_1_3:
-            # RFC 9846 §4.2.1: a version not offered, or prior to TLS 1.3: "illegal_parameter".
+            # RFC 9846 §4.3.1: a version not offered, or prior to TLS 1.3: "illegal_parameter".
             raise IllegalParameter("the server's supported_versions has a version that was not offered")
         if hello.legacy_version != ProtocolVersion.TLS_1_2:
-            # RFC 9846 §4.1.3: a TLS 1.3 ServerHello with another legacy_version: "protocol_version".
+            # RFC 9846 §4.2.3: a TLS 1.3 ServerHello with another legacy_version: "protocol_version".
             raise ProtocolVersionError(f"the server's hello has legacy_version 0x{hello.legacy_version:04x}")
         if hello.session_id != offer.session_id:
-            # RFC 9846 §4.1.3: a legacy_session_id_echo that does not match: "illegal_parameter".
+            # RFC 9846 §4.2.3: a legacy_session_id_echo that does not match: "illegal_parameter".
             raise IllegalParameter("the server's hello does not echo the session id")
         suite = SUITES.get(hello.cipher_suite)
         if suite is None or hello.cipher_suite not in self.config.cipher_suites:
-            # RFC 9846 §4.1.3: a suite that was not offered: "illegal_parameter".
+            # RFC 9846 §4.2.3: a suite that was not offered: "illegal_parameter".
             raise IllegalParameter(
                 f"the server chose {name_of(CipherSuite, hello.cipher_suite)}, which was not offered"
             )
         if hello.compression_method != 0:
-            # RFC 9846 §4.1.3: any other value: "illegal_parameter".
+            # RFC 9846 §4.2.3: any other value: "illegal_parameter".
             raise IllegalParameter(f"the server chose the compression method {hello.compression_method}")
         check_allowed(hello.extensions, place)
-        # RFC 9846 §4.2: the cookie of a HelloRetryRequest is the one extension that comes unasked.
+        # RFC 9846 §4.3: the cookie of a HelloRetryRequest is the one extension that comes unasked.
         unasked = {ExtensionType.COOKIE} if place is Place.HRR else set()
         check_solicited(hello.extensions, self.offer.extension_types | unasked)
         return suite
@@ -244,7 +244,7 @@ class ClientHandshake:
         group, public = ext.parse_key_share_server(key_share)
         share = self.offer.shares.get(group)
         if share is None:
-            # RFC 9846 §4.2.8: the group of one of our shares; after a HelloRetryRequest for a group there is
+            # RFC 9846 §4.3.8: the group of one of our shares; after a HelloRetryRequest for a group there is
             # only that one.
             name = name_of(NamedGroup, group)
             raise IllegalParameter(f"the server's key share is for {name}, of which none was sent")
@@ -257,7 +257,7 @@ class ClientHandshake:
         """WAIT_EE."""
         _, raw = yield WAIT_EE
         message = EncryptedExtensions.parse(raw[4:])
-        # RFC 9846 §4.3.1: forbidden extensions: "illegal_parameter".
+        # RFC 9846 §4.4.1: forbidden extensions: "illegal_parameter".
         check_allowed(message.extensions, Place.EE)
         check_solicited(message.extensions, self.offer.extension_types)
         for code, data in message.extensions:
@@ -270,7 +270,7 @@ class ClientHandshake:
                 if data:
                     raise DecodeError("server_name of the server is not empty")
             else:
-                # supported_groups is what remains of the offered ones that may stand here. RFC 9846 §4.2.7:
+                # supported_groups is what remains of the offered ones that may stand here. RFC 9846 §4.3.7:
                 # not to be acted upon in this handshake; it must still be well-formed.
                 ext.parse_supported_groups(data)
         self.transcript.add(raw)
@@ -299,13 +299,13 @@ class ClientHandshake:
         if message_type == HandshakeType.CERTIFICATE_REQUEST:
             self.request = parse_certificate_request(raw)
             if self.request[0]:
-                # RFC 9846 §4.3.2: zero length unless used after the handshake.
+                # RFC 9846 §4.4.2: zero length unless used after the handshake.
                 raise IllegalParameter("a CertificateRequest with a context in the handshake")
             self.transcript.add(raw)
             _, raw = yield WAIT_CERT
         chain = parse_certificate(raw, b"", self.offer.extension_types)
         if not chain:
-            # RFC 9846 §4.4.2.4: an empty Certificate of a server: "decode_error".
+            # RFC 9846 §4.5.1.3: an empty Certificate of a server: "decode_error".
             raise DecodeError("the server sent no certificate")
         public_key = certificates.public_key(chain[0])
         if config.verify_mode != ssl.CERT_NONE:
@@ -364,10 +364,10 @@ class ClientHandshake:
 def _no_supported_versions(hello: ServerHello) -> IllegalParameter | MissingExtension | ProtocolVersionError:
     """The error of a server's hello without supported_versions: it speaks an older version."""
     if hello.is_hello_retry_request:
-        # RFC 9846 §4.1.4: the server's extensions MUST contain supported_versions.
+        # RFC 9846 §4.2.4: the server's extensions MUST contain supported_versions.
         return MissingExtension("the HelloRetryRequest has no supported_versions")
     if hello.random[-8:] in (DOWNGRADE_TLS12, DOWNGRADE_TLS11):
-        # RFC 9846 §4.1.3: the server could do TLS 1.3, so somebody meddled: "illegal_parameter".
+        # RFC 9846 §4.2.3: the server could do TLS 1.3, so somebody meddled: "illegal_parameter".
         return IllegalParameter(
             "the server supports TLS 1.3 but was made to choose an older version: "
             "a downgrade attack, or a meddling middlebox"

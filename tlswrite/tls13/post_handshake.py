@@ -1,4 +1,4 @@
-"""After the handshake: KeyUpdate, NewSessionTicket, authentication of the client (RFC 9846 §4.6).
+"""After the handshake: KeyUpdate, NewSessionTicket, authentication of the client (RFC 9846 §4.7).
 
 One small object holds what a connection needs for the rest of its life: the two traffic secrets, the exporter
 secret and the facts. It has no reference to the connection: `handle` is lent the io for one message.
@@ -46,7 +46,7 @@ from tlswrite.transcript import Transcript
 
 __all__ = ["MAX_EPOCH", "PostHandshake"]
 
-#: A sender's key updates MUST NOT exceed this number (RFC 9846 §4.6.3).
+#: A sender's key updates MUST NOT exceed this number (RFC 9846 §4.7.3).
 MAX_EPOCH = 2**48 - 1
 
 
@@ -112,7 +112,7 @@ class PostHandshake:
     def handle(self, message_type: int, raw: bytes, io: HandshakeIO) -> None:
         """One message after the handshake. Raises PeerError."""
         if self._answering is not None:
-            # RFC 9846 §4.6.2: the messages of one answer come consecutively.
+            # RFC 9846 §4.7.2: the messages of one answer come consecutively.
             self._answering.receive(message_type, raw)
             if self._answering.done:
                 self._answering = None
@@ -130,8 +130,8 @@ class PostHandshake:
             self._answering.start()
             self._answering.receive(message_type, raw)
         else:
-            # RFC 9846 §4: a handshake message out of order; §4.1.2: a ClientHello after the handshake,
-            # for TLS 1.3 has no renegotiation; §4.6.2: a CertificateRequest to a client that did not offer
+            # RFC 9846 §4: a handshake message out of order; §4.2.2: a ClientHello after the handshake,
+            # for TLS 1.3 has no renegotiation; §4.7.2: a CertificateRequest to a client that did not offer
             # post_handshake_auth.
             name = name_of(HandshakeType, message_type).lower()
             raise UnexpectedMessage(f"{name} received in state CONNECTED")
@@ -149,10 +149,10 @@ class PostHandshake:
         so. Raises CallerError when there may be no further key.
         """
         if self._epoch >= MAX_EPOCH:
-            # RFC 9846 §4.6.3: the number of key updates MUST NOT exceed 2^48-1.
+            # RFC 9846 §4.7.3: the number of key updates MUST NOT exceed 2^48-1.
             raise CallerError("no further key update: 2^48-1 were made on this connection")
         self._epoch += 1
-        # RFC 9846 §4.6.3: no second update_requested before the peer's KeyUpdate has come.
+        # RFC 9846 §4.7.3: no second update_requested before the peer's KeyUpdate has come.
         request = KeyUpdateRequest(request_peer and not self._awaiting_update)
         self._awaiting_update = self._awaiting_update or request_peer
         suite = self._facts.suite
@@ -166,11 +166,11 @@ class PostHandshake:
         else:
             self._count(io)
         suite = self._facts.suite
-        # RFC 9846 §4.6.3: upon receiving a KeyUpdate, the receiver MUST update its receiving keys.
+        # RFC 9846 §4.7.3: upon receiving a KeyUpdate, the receiver MUST update its receiving keys.
         self._receive_secret = next_application_secret(suite, self._receive_secret)
         io.set_read_protection(new_opener(suite, self._receive_secret, self._max_receive))
         if update.request_update and self._epoch < MAX_EPOCH:
-            # RFC 9846 §4.6.3: a KeyUpdate of our own before the next application data; at the limit the
+            # RFC 9846 §4.7.3: a KeyUpdate of our own before the next application data; at the limit the
             # request is ignored.
             io.request_write_key_update()
 
@@ -186,7 +186,7 @@ class PostHandshake:
     # ---- NewSessionTicket -------------------------------------------------------------------------------
 
     def _receive_ticket(self, ticket: NewSessionTicket, io: HandshakeIO) -> None:
-        # RFC 9846 §4.6.1: clients that do not support resumption MUST silently ignore this message.
+        # RFC 9846 §4.7.1: clients that do not support resumption MUST silently ignore this message.
         check_allowed(ticket.extensions, Place.NST)
         if io.delivered != self._tickets_at:
             # A server may go on sending tickets for as long as the connection is of use.
@@ -199,21 +199,21 @@ class PostHandshake:
     # ---- authentication of the client -------------------------------------------------------------------
 
     def _authenticate(self, raw: bytes, io: HandshakeIO) -> None:
-        """Client: answer a CertificateRequest (RFC 9846 §4.6.2)."""
+        """Client: answer a CertificateRequest (RFC 9846 §4.7.2)."""
         assert self._transcript is not None and isinstance(self._config, ClientConfig)
         context, schemes = parse_certificate_request(raw)
         credentials, scheme = client_credentials(self._config, schemes)
-        # RFC 9846 §4.4: the context is ClientHello ... client Finished, and the request; later requests
+        # RFC 9846 §4.5: the context is ClientHello ... client Finished, and the request; later requests
         # are not part of it.
         transcript = self._transcript.fork()
         transcript.add(raw)
         answer = certificate_messages(transcript, credentials, scheme, CLIENT_CONTEXT, self._entropy, context)
-        # RFC 9846 §4.4: the base key is client_application_traffic_secret_N. §4.6.2: all messages of a
+        # RFC 9846 §4.5: the base key is client_application_traffic_secret_N. §4.7.2: all messages of a
         # response appear consecutively on the wire.
         io.send(answer + finished_message(transcript, self._facts.suite, self._send_secret))
 
     def request_certificate(self, io: HandshakeIO) -> None:
-        """Server: ask the client for a certificate (RFC 9846 §4.6.2); the answer comes through `handle`.
+        """Server: ask the client for a certificate (RFC 9846 §4.7.2); the answer comes through `handle`.
 
         Raises CallerError where the client did not offer it or nobody is trusted.
         """
@@ -222,7 +222,7 @@ class PostHandshake:
                 "no certificate can be asked for: the client did not offer post_handshake_auth, "
                 "or the server has no trust_anchors"
             )
-        # RFC 9846 §4.3.2: unique on this connection, and unpredictable to the client.
+        # RFC 9846 §4.4.2: unique on this connection, and unpredictable to the client.
         context = self._entropy.random(16)
         request = certificate_request(context, self._config.signature_schemes, self._config.trust_anchors)
         self._asked = {**(self._asked or {}), context: request}
@@ -236,7 +236,7 @@ class PostHandshake:
         context = Certificate.parse(raw[4:]).request_context
         request = self._asked.pop(context, None)
         if request is None:
-            # RFC 9846 §4.4.2: the context echoes that of a CertificateRequest.
+            # RFC 9846 §4.5.1: the context echoes that of a CertificateRequest.
             raise IllegalParameter("a Certificate that answers no CertificateRequest")
         chain = parse_certificate(raw, context, ())
         transcript = self._transcript.fork()
@@ -252,7 +252,7 @@ class PostHandshake:
             )
         yield from receive_finished(transcript, suite, self._receive_secret)
         if not chain and config.verify_mode == ssl.CERT_REQUIRED:
-            # RFC 9846 §4.4.2.4: "certificate_required", at the server's discretion.
+            # RFC 9846 §4.5.1.3: "certificate_required", at the server's discretion.
             raise CertificateRequired("a client certificate was asked for and the client sent none")
         self._facts = replace(self._facts, peer_chain=chain, signature_scheme=scheme)
         io.complete(self._facts, self)

@@ -103,7 +103,7 @@ def next_application_secret(suite: Suite, secret: bytes) -> bytes:
 
 
 def finished_mac(suite: Suite, base_key: bytes, transcript_hash: bytes) -> bytes:
-    """verify_data of a Finished (RFC 9846 §4.4.4)."""
+    """verify_data of a Finished (RFC 9846 §4.5.3)."""
     name = suite.hash_name
     finished_key = hkdf_expand_label(name, base_key, FINISHED, b"", suite.hash_length)
     return hmac_digest(name, finished_key, transcript_hash)
@@ -112,7 +112,7 @@ def finished_mac(suite: Suite, base_key: bytes, transcript_hash: bytes) -> bytes
 def verify_finished(suite: Suite, base_key: bytes, transcript_hash: bytes, verify_data: bytes) -> None:
     """Raises DecryptError where a peer's verify_data is not what it must be."""
     if not compare(verify_data, finished_mac(suite, base_key, transcript_hash)):
-        # RFC 9846 §4.4.4: recipients MUST verify, and MUST terminate with "decrypt_error".
+        # RFC 9846 §4.5.3: recipients MUST verify, and MUST terminate with "decrypt_error".
         raise DecryptError("the peer's Finished does not verify: somebody altered the handshake")
 
 

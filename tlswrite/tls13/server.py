@@ -57,13 +57,13 @@ __all__ = ["server_handshake"]
 #: Waits for a ClientHello, the first or the one after a HelloRetryRequest (RFC 9846 §A.2).
 START = Wait("START", HandshakeType.CLIENT_HELLO)
 
-#: supported_versions of every hello of the server (RFC 9846 §4.2.1).
+#: supported_versions of every hello of the server (RFC 9846 §4.3.1).
 _TLS_1_3 = (
     ExtensionType.SUPPORTED_VERSIONS,
     ext.encode_supported_versions_server(ProtocolVersion.TLS_1_3),
 )
 
-#: What a second ClientHello may change, besides the answers to the HelloRetryRequest (RFC 9846 §4.1.2).
+#: What a second ClientHello may change, besides the answers to the HelloRetryRequest (RFC 9846 §4.2.2).
 _MAY_CHANGE = frozenset({ExtensionType.EARLY_DATA, ExtensionType.PRE_SHARED_KEY, ExtensionType.PADDING})
 
 
@@ -168,18 +168,18 @@ class ServerHandshake:
 
     def make_cookie(self) -> bytes:
         """A cookie that is good for this ClientHello on this connection alone."""
-        # RFC 9846 §4.2.2: integrity-protected, over the hash of the ClientHello. The key is this
+        # RFC 9846 §4.3.2: integrity-protected, over the hash of the ClientHello. The key is this
         # handshake's own: state is kept anyway.
         return hmac_digest(self.suite.hash_name, self.entropy.random(32), self.transcript.digest())
 
     def send_retry_request(self, hello: ClientHello, group: NamedGroup | None, cookie: bytes | None) -> None:
-        """A HelloRetryRequest for a share of `group`, the return of `cookie`, or both (RFC 9846 §4.1.4)."""
+        """A HelloRetryRequest for a share of `group`, the return of `cookie`, or both (RFC 9846 §4.2.4)."""
         extensions: list[tuple[int, bytes]] = []
         if group is not None:
             extensions.append((ExtensionType.KEY_SHARE, ext.encode_key_share_hello_retry(group)))
         if cookie is not None:
             extensions.append((ExtensionType.COOKIE, ext.encode_cookie(cookie)))
-        # RFC 9846 §4.1.4: the server's extensions MUST contain supported_versions.
+        # RFC 9846 §4.2.4: the server's extensions MUST contain supported_versions.
         extensions.append(_TLS_1_3)
         request = ServerHello(
             random=HELLO_RETRY_REQUEST_RANDOM,
@@ -197,7 +197,7 @@ class ServerHandshake:
         io, suite = self.io, self.suite
         public, shared_secret = self.entropy.respond(self.group, self.offer.shares[self.group])
         server_hello = ServerHello(
-            # RFC 9846 §4.1.3: independent of the client's; TLS 1.3 leaves the last 8 bytes random.
+            # RFC 9846 §4.2.3: independent of the client's; TLS 1.3 leaves the last 8 bytes random.
             random=self.entropy.random(32),
             session_id=hello.session_id,
             cipher_suite=suite.id,
@@ -236,7 +236,7 @@ class ServerHandshake:
         transcript = self.transcript
         flight = EncryptedExtensions(tuple(self.extensions())).encode()
         if config.verify_mode != ssl.CERT_NONE:
-            # RFC 9846 §4.3.2: the context is empty in the handshake.
+            # RFC 9846 §4.4.2: the context is empty in the handshake.
             flight += certificate_request(b"", config.signature_schemes, config.trust_anchors)
         transcript.add(flight)
         flight += certificate_messages(
@@ -246,12 +246,12 @@ class ServerHandshake:
         io.send(flight)
         schedule.enter_application(transcript.digest())
         log_application_secrets(config.keylog, self.client_random, schedule)
-        # RFC 9846 §4.4.4: what follows the Finished, alerts about the client's flight included, is under the
+        # RFC 9846 §4.5.3: what follows the Finished, alerts about the client's flight included, is under the
         # application key.
         io.set_write_protection(new_sealer(suite, schedule.server_application, config, self.max_send))
 
     def extensions(self) -> Generator[tuple[int, bytes], None, None]:
-        """EncryptedExtensions: answers to what the client asked for, and nothing else (RFC 9846 §4.2)."""
+        """EncryptedExtensions: answers to what the client asked for, and nothing else (RFC 9846 §4.3)."""
         offer, config = self.offer, self.config
         if offer.server_name is not None:
             # RFC 6066 §3: the name was used, which an empty extension says.
@@ -264,7 +264,7 @@ class ServerHandshake:
         if offer.record_size_limit is not None:
             yield ExtensionType.RECORD_SIZE_LIMIT, ext.encode_record_size_limit(self.max_receive)
         if config.groups[0] not in offer.shares:
-            # RFC 9846 §4.2.7: there is a group that the server prefers to those of the shares.
+            # RFC 9846 §4.3.7: there is a group that the server prefers to those of the shares.
             yield ExtensionType.SUPPORTED_GROUPS, ext.encode_supported_groups(config.groups)
 
     def receive_client_identity(self) -> Generator[Wait, Message, None]:
@@ -277,7 +277,7 @@ class ServerHandshake:
             assert config.trust_anchors is not None, "ServerConfig sees to it"
             x509.verify_client(chain, config.trust_anchors)
         elif config.verify_mode == ssl.CERT_REQUIRED:
-            # RFC 9846 §4.4.2.4: at the server's discretion: "certificate_required".
+            # RFC 9846 §4.5.1.3: at the server's discretion: "certificate_required".
             raise CertificateRequired("a client certificate is required and the client sent none")
         self.transcript.add(raw)
         if chain:
@@ -320,13 +320,13 @@ class ServerHandshake:
 
 
 def check_client_hello(hello: ClientHello) -> ClientOffer:
-    """A ClientHello that is legal in TLS 1.3, as an offer (RFC 9846 §4.1.2, §9.2)."""
+    """A ClientHello that is legal in TLS 1.3, as an offer (RFC 9846 §4.2.2, §9.2)."""
     select_version(hello)
     if hello.legacy_version != ProtocolVersion.TLS_1_2:
-        # RFC 9846 §4.1.2: another legacy_version: "protocol_version".
+        # RFC 9846 §4.2.2: another legacy_version: "protocol_version".
         raise ProtocolVersionError(f"legacy_version of the ClientHello is 0x{hello.legacy_version:04x}")
     if hello.compression_methods != b"\0":
-        # RFC 9846 §4.1.2: exactly one byte, set to zero, or "illegal_parameter".
+        # RFC 9846 §4.2.2: exactly one byte, set to zero, or "illegal_parameter".
         raise IllegalParameter("a TLS 1.3 ClientHello that offers compression")
     check_allowed(hello.extensions, Place.CH)
     return ClientOffer.read(hello)
@@ -335,10 +335,10 @@ def check_client_hello(hello: ClientHello) -> ClientOffer:
 def check_retried(
     first: ClientHello, second: ClientHello, group: NamedGroup | None, cookie: bytes | None
 ) -> None:
-    """The second ClientHello is the first with what the HelloRetryRequest asked for (RFC 9846 §4.1.2)."""
+    """The second ClientHello is the first with what the HelloRetryRequest asked for (RFC 9846 §4.2.2)."""
     before, after = dict(first.extensions), dict(second.extensions)
     if cookie is not None:
-        # RFC 9846 §4.2.2: the client MUST copy the cookie.
+        # RFC 9846 §4.3.2: the client MUST copy the cookie.
         returned = after.pop(ExtensionType.COOKIE, None)
         if returned is None:
             raise MissingExtension("the second ClientHello has no cookie")
@@ -346,18 +346,18 @@ def check_retried(
             raise IllegalParameter("the cookie of the second ClientHello is not the one that was sent")
         before.pop(ExtensionType.COOKIE, None)
     if group is not None:
-        # RFC 9846 §4.2.8: one share, of the group that was asked for.
+        # RFC 9846 §4.3.8: one share, of the group that was asked for.
         shares = ext.parse_key_share_client(after.pop(ExtensionType.KEY_SHARE, b"\0\0"))
         if [share[0] for share in shares] != [group]:
             raise IllegalParameter(f"the second ClientHello has not one key share, for {group.name}")
         del before[ExtensionType.KEY_SHARE]
     if ExtensionType.EARLY_DATA in after:
-        # RFC 9846 §4.1.2: early data is not permitted after a HelloRetryRequest.
+        # RFC 9846 §4.2.2: early data is not permitted after a HelloRetryRequest.
         raise IllegalParameter("the second ClientHello offers early data")
     for code in _MAY_CHANGE:
         before.pop(code, None)
         after.pop(code, None)
-    # RFC 9846 §4.1.2: everything else MUST be the same; the order of extensions means nothing.
+    # RFC 9846 §4.2.2: everything else MUST be the same; the order of extensions means nothing.
     if before != after or _plain(first) != _plain(second):
         raise IllegalParameter("the second ClientHello differs from the first in what must not change")
 
