@@ -13,7 +13,7 @@ from benchmarks import report
 from benchmarks.memory import endpoint_memory
 from benchmarks.report import FLOOR, Result
 from benchmarks.schedule import QUICK, Candidate, Plan, measure
-from benchmarks.variants import HYBRID_VARIANTS, VARIANTS, Bed, Identity, Variant, make_identity
+from benchmarks.variants import DEFAULTS_VARIANTS, VARIANTS, Bed, Identity, Variant, make_identity
 from benchmarks.workloads import WORKLOADS, AEADCost, Session, Workload
 
 MICRO, KIB = 1e6, 1024
@@ -68,8 +68,7 @@ def measure_workload(
     tick: Callable[[], None] = lambda: None,
 ) -> Result:
     """Figures in microseconds of CPU time, the floor's among them."""
-    if workload.family == "handshake":
-        variants = [*variants, *present(HYBRID_VARIANTS)[0]]
+    variants = [*variants, *present(DEFAULTS_VARIANTS)[0]]
     with contextlib.ExitStack() as stack:
         candidates = [
             Candidate(variant.name, stack.enter_context(_under_way(workload, variant, identity)))

@@ -2,8 +2,9 @@
 
 Every variant gets the same: one certificate (ECDSA P-256, issued by a root that the client is given and
 verifies with the server's name), TLS 1.3, TLS_AES_256_GCM_SHA384 (what OpenSSL chooses and `ssl` cannot
-change), X25519 (except where a variant says otherwise), no session tickets, TCP sockets made by
-`listening_socket` and `connected_socket`, and one pair of write buffer limits.
+change), X25519, no session tickets, TCP sockets made by `listening_socket` and `connected_socket`, and one
+pair of write buffer limits. A variant that is called so has tlswrite's own defaults instead: what an
+application gets that asks for nothing.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from typing import Any, Literal, TypeVar, cast
 
 import tlswrite
 from tlswrite.crypto.selfsigned import make_certificate
+from tlswrite.crypto.suites import DEFAULT_SUITES
 from tlswrite.iana import CipherSuite, NamedGroup
 
 HOST = "127.0.0.1"
@@ -107,9 +109,10 @@ class Bed:
 
 
 class Library(ABC):
-    """How one TLS library serves and connects; `group` names the key exchange where there is a choice."""
+    """How one TLS library serves and connects; `suite` is what is to be negotiated."""
 
     module: str = "ssl"
+    suite: CipherSuite = SUITE
 
     @abstractmethod
     def server_context(self, identity: Identity) -> Any: ...
@@ -131,7 +134,7 @@ class Library(ABC):
         """Raise unless the connection negotiated what every variant is to negotiate."""
         tls = transport.get_extra_info("ssl_object")
         negotiated = (tls.version(), tls.cipher()[0])
-        if negotiated != ("TLSv1.3", SUITE.name):
+        if negotiated != ("TLSv1.3", self.suite.name):
             raise RuntimeError(f"not like for like: {negotiated}")
 
 
@@ -207,20 +210,22 @@ class Aiofastnet(StandardSSL):
 
 
 class TLSWrite(Library):
-    """This package."""
+    """This package, like for like or with its own defaults: X25519MLKEM768 and AES-128-GCM."""
 
     module = "tlswrite"
 
-    def __init__(self, group: NamedGroup = NamedGroup.x25519) -> None:
-        self.group = group
+    def __init__(self, *, defaults: bool = False) -> None:
+        self._fields: dict[str, Any] = {}
+        if defaults:
+            self.suite = DEFAULT_SUITES[0]
+        else:
+            self._fields = {"groups": (NamedGroup.x25519,), "cipher_suites": (self.suite,)}
 
     def server_context(self, identity: Identity) -> tlswrite.ServerConfig:
-        return tlswrite.ServerConfig.from_files(
-            identity.certfile, identity.keyfile, groups=(self.group,), cipher_suites=(SUITE,)
-        )
+        return tlswrite.ServerConfig.from_files(identity.certfile, identity.keyfile, **self._fields)
 
     def client_context(self, identity: Identity) -> tlswrite.ClientConfig:
-        return tlswrite.ClientConfig.from_files(identity.cafile, groups=(self.group,), cipher_suites=(SUITE,))
+        return tlswrite.ClientConfig.from_files(identity.cafile, **self._fields)
 
     async def serve(
         self, loop: asyncio.AbstractEventLoop, factory: Factory, context: Any, **where: Any
@@ -245,10 +250,10 @@ VARIANTS = (
     Variant("TCP/uvloop", Plain(), "uvloop"),
 )
 
-#: Handshakes only: the key exchange that tlswrite prefers by default, which Python's `ssl` may not have.
-HYBRID_VARIANTS = (
-    Variant("tlswrite/asyncio X25519MLKEM768", TLSWrite(NamedGroup.X25519MLKEM768), "asyncio"),
-    Variant("tlswrite/uvloop X25519MLKEM768", TLSWrite(NamedGroup.X25519MLKEM768), "uvloop"),
+#: Beside them, in everything that is timed: tlswrite as it comes.
+DEFAULTS_VARIANTS = (
+    Variant("tlswrite/asyncio, defaults", TLSWrite(defaults=True), "asyncio"),
+    Variant("tlswrite/uvloop, defaults", TLSWrite(defaults=True), "uvloop"),
 )
 
 

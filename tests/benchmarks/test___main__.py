@@ -24,11 +24,11 @@ def test_a_quick_run_prints_a_row_a_variant_and_writes_the_figures(
     assert set(result["figures"]) >= {variant.name for variant in there}
 
 
-def test_handshakes_are_shown_with_the_default_key_exchange_beside(
+def test_tlswrite_with_its_defaults_is_shown_beside(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     assert main(["--quick", "handshake"]) == 0
-    assert "| tlswrite/asyncio X25519MLKEM768 " in capsys.readouterr().out
+    assert "| tlswrite/asyncio, defaults " in capsys.readouterr().out
 
 
 def test_a_name_that_nothing_has_is_answered_with_the_names_there_are(

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.variants import (
-    HYBRID_VARIANTS,
+    DEFAULTS_VARIANTS,
     VARIANTS,
     Bed,
     Identity,
@@ -42,7 +42,7 @@ def present(variants: tuple[Variant, ...]) -> list[Variant]:
     return [variant for variant in variants if variant.missing() is None]
 
 
-@pytest.mark.parametrize("variant", present(VARIANTS + HYBRID_VARIANTS), ids=lambda variant: variant.name)
+@pytest.mark.parametrize("variant", present(VARIANTS + DEFAULTS_VARIANTS), ids=lambda variant: variant.name)
 def test_every_variant_negotiates_the_same_and_has_the_same_sockets(
     variant: Variant, identity: Identity
 ) -> None:
