@@ -238,6 +238,11 @@ def test_retries_that_must_not_be_followed(group: int | None) -> None:
         greased(1).retry(group, None, SYSTEM)
 
 
+def test_a_cookie_that_does_not_fit_is_the_servers_fault() -> None:
+    with pytest.raises(IllegalParameter, match="too large to be returned"):
+        plain().retry(None, bytes(65530), SYSTEM)
+
+
 def test_answers_must_have_been_asked_for() -> None:
     # RFC 9846 §4.3: "unsupported_extension".
     check_solicited(((0, b""), (16, b"")), (0, 16))

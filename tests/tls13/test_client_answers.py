@@ -28,6 +28,7 @@ from tlswrite.errors import (
     IllegalParameter,
     MissingExtension,
     ProtocolVersionError,
+    RecordOverflow,
     TLSError,
     UnexpectedMessage,
     UnsupportedExtension,
@@ -137,6 +138,17 @@ def test_the_version_may_not_change_after_a_retry_request() -> None:
     client_refuses(
         extending(SH, ExtensionType.SUPPORTED_VERSIONS, b"\x03\x05", nth=1),
         IllegalParameter,
+        client=client_config(groups=BOTH),
+        server=server_config(groups=P256),
+    )
+
+
+def test_an_older_server_hello_after_a_retry_request_is_refused() -> None:
+    # RFC 9846 §4.2.4: the value MUST be retained: "illegal_parameter".
+    client_refuses(
+        extending(SH, ExtensionType.SUPPORTED_VERSIONS, None, nth=1),
+        IllegalParameter,
+        "another version",
         client=client_config(groups=BOTH),
         server=server_config(groups=P256),
     )
@@ -336,6 +348,17 @@ def test_record_size_limits_hold_both_ways_once_both_have_sent_them() -> None:
     over.max_content = 600
     with pytest.raises(TLSError, match="512"):
         open_record(run.client.io.openers[-1], over.seal(23, bytes(512)))
+
+
+def test_record_size_limits_hold_in_the_handshake_too() -> None:
+    run = Handshake(client_config(record_size_limit=512), server_config(record_size_limit=1024))
+    for opener, sealer, limit in (
+        (run.client.io.openers[0], run.server.io.sealers[0], 512),
+        (run.server.io.openers[0], run.client.io.sealers[2], 1024),
+    ):
+        sealer.max_content = 2000
+        with pytest.raises(RecordOverflow, match=str(limit)):
+            open_record(opener, sealer.seal(22, bytes(limit)))
 
 
 def test_without_the_servers_record_size_limit_there_is_none() -> None:

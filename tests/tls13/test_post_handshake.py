@@ -206,6 +206,13 @@ def test_tickets_are_ignored_up_to_a_number() -> None:
     assert pair.client_io.log == []
 
 
+def test_tickets_with_data_between_them_are_no_flood() -> None:
+    pair = Pair()
+    for _ in range(2 * limits.MAX_TICKETS):
+        pair.to_client(TICKET)
+        pair.client_io.delivered += 1
+
+
 def test_tickets_must_be_well_formed() -> None:
     pair = Pair()
     with pytest.raises(DecodeError):
