@@ -79,6 +79,9 @@ class Recorder:
     def allow_plaintext_alert(self, allowed: bool) -> None:
         self.plaintext_alert_allowed.append(allowed)
 
+    def skip_early_data(self) -> None:
+        self.log.append("skip early data")
+
     def complete(self, result: Negotiated, after: AfterHandshake) -> None:
         self.log.append("complete")
         self.result = result

@@ -14,7 +14,7 @@ from tlswrite.errors import AlertReceived, TooMuchError, UnexpectedMessage, Zero
 from tlswrite.handshake.negotiated import Negotiated
 from tlswrite.handshake.runner import AfterHandshake, HandshakeGenerator, Runner
 from tlswrite.iana import AlertDescription, AlertLevel, ContentType, HandshakeType
-from tlswrite.limits import MAX_EMPTY_RECORDS, SEND_WINDOW
+from tlswrite.limits import MAX_EMPTY_RECORDS, MAX_SKIPPED_EARLY_DATA, SEND_WINDOW
 from tlswrite.messages.framing import Joiner
 from tlswrite.record.protection import NullSealer, Opener, Sealer
 from tlswrite.record.receive import ReceivePath
@@ -135,6 +135,9 @@ class Control:
 
     def allow_plaintext_alert(self, allowed: bool) -> None:
         self.receive_path.plaintext_alert_allowed = allowed
+
+    def skip_early_data(self) -> None:
+        self.receive_path.early_data_room = MAX_SKIPPED_EARLY_DATA
 
     def complete(self, result: Negotiated, after: AfterHandshake) -> None:
         self.negotiated = result

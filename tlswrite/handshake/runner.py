@@ -65,6 +65,9 @@ class HandshakeIO(Protocol):
     def allow_plaintext_alert(self, allowed: bool) -> None:
         """Whether an alert in the clear is taken until the first protected record."""
 
+    def skip_early_data(self) -> None:
+        """Discard the early data that may follow a ClientHello (RFC 9846 §4.2.10), up to a limit."""
+
     def complete(self, result: Negotiated, after: AfterHandshake) -> None:
         """The handshake is finished; application data may flow. `after` takes what comes later."""
 

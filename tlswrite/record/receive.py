@@ -23,7 +23,14 @@ from __future__ import annotations
 from typing import Final
 
 from tlswrite import limits
-from tlswrite.errors import DecodeError, PeerError, RecordOverflow, TooMuchError, UnexpectedMessage
+from tlswrite.errors import (
+    BadRecordMAC,
+    DecodeError,
+    PeerError,
+    RecordOverflow,
+    TooMuchError,
+    UnexpectedMessage,
+)
 from tlswrite.iana import ContentType, name_of
 from tlswrite.record.codes import CONTROL, WANT_READ
 from tlswrite.record.protection import Opener
@@ -56,6 +63,7 @@ class ReceivePath:
         "compatibility_ccs_allowed",
         "content_type",
         "delivered",
+        "early_data_room",
         "fragment",
         "more",
         "plaintext_alert_allowed",
@@ -85,6 +93,8 @@ class ReceivePath:
         self.application_data_allowed = False
         self.compatibility_ccs_allowed = False
         self.plaintext_alert_allowed = False
+        #: Bytes of early data that may still come and be skipped.
+        self.early_data_room = 0
 
     # ---- ciphertext in --------------------------------------------------------------------------
 
@@ -166,6 +176,9 @@ class ReceivePath:
             opener.mark = 0
         try:
             while end - start >= 5:
+                if self.early_data_room and (behind := self._skip_early_data(start, out)):
+                    self._start = start = behind
+                    continue
                 if opener is None or buffer[start] != _APPLICATION_DATA:
                     stop = start + 5 + ((buffer[start + 3] << 8) | buffer[start + 4])
                     self._check_header(buffer[start], stop - start - 5)
@@ -218,12 +231,31 @@ class ReceivePath:
     def _stop_at_control(self, at: int) -> int:
         """What was opened before a control record is delivered first, the control record next."""
         self.plaintext_alert_allowed = False
+        self.early_data_room = 0
         if not at:
             return CONTROL
         self._control = self.more = True
         self.delivered += at
         self._idle_records = 0
         return at
+
+    def _skip_early_data(self, start: int, out: memoryview) -> int:
+        """Where the record at `start` ends if it is early data to skip, else 0: it is judged as any other."""
+        buffer = self._buffer
+        length = (buffer[start + 3] << 8) | buffer[start + 4]
+        stop = start + 5 + length
+        if buffer[start] != _APPLICATION_DATA or stop > self._end or not limits.TAG < length <= OUT_ROOM:
+            return 0
+        opener = self._opener
+        # RFC 9846 §4.2.10: behind a HelloRetryRequest all records with this outer type are skipped, else
+        # those that fail deprotection; the first that does not fail begins the client's second flight.
+        if stop - start > self.early_data_room or (
+            opener is not None and _can_open(opener, buffer, start, stop, out)
+        ):
+            self.early_data_room = 0
+            return 0
+        self.early_data_room -= stop - start
+        return stop
 
     def _take_unprotected(self, buffer: memoryview, start: int, stop: int) -> bool:
         """A record that the current key does not protect; False where it is to be skipped."""
@@ -273,3 +305,15 @@ class ReceivePath:
         if length > limit:
             # RFC 9846 §5.1, §5.2: record_overflow.
             raise RecordOverflow(f"a record of {length} bytes, over the limit of {limit}")
+
+
+def _can_open(opener: Opener, buffer: memoryview, start: int, stop: int, out: memoryview) -> bool:
+    """Whether the first record under a key is that of `buffer[start:stop]`; it remains to be opened."""
+    try:
+        opener.open_run(buffer, start, stop, out, 0)
+    except BadRecordMAC:
+        return False
+    except PeerError:
+        pass  # It was deprotected, and what it holds is wrong: that is met when it is opened.
+    opener.sequence = 0
+    return True
