@@ -1,0 +1,250 @@
+"""A handshake damaged at every offset, in both directions: one byte changed, and the stream cut.
+
+Each handshake here is made fresh and goes through undamaged up to the offset under test. Whatever is done
+to it, both sides end in a typed error; the side that sees a fault tells it by the alert of its error, as the
+last thing it sends; nothing else is raised, nothing waits for ever, and a connection that is over stays over.
+
+A changed length field can make a side wait for bytes that never come: there the end of the transport, which
+both sides get once they are quiet, is the fault, and it has no alert (`TruncationError`).
+
+What may be changed with no effect is a field that RFC 9846 says is ignored; the list of these is `IGNORED`.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from tests.support.engine import anchors, client, credentials, server
+from tests.support.pump import End, Pair
+from tlswrite.connection import TLSConnection
+from tlswrite.errors import AlertReceived, InternalError, TLSError, TruncationError
+from tlswrite.iana import ContentType, NamedGroup
+
+HEADER = 5
+P256 = (NamedGroup.secp256r1,)
+
+#: Fields of a record that change nothing: content types in the clear, offset in the record, section.
+IGNORED = {
+    # "legacy_record_version … MUST be ignored for all purposes". In a protected record it is additional data.
+    "RFC 9846 §5.1": ((ContentType.HANDSHAKE, ContentType.CHANGE_CIPHER_SPEC), (1, 2)),
+}
+
+
+def new_server(**fields: Any) -> TLSConnection:
+    """With Ed25519, whose signatures are all of one size: so are the streams of all runs."""
+    return server(credentials=(credentials("ed25519"),), **fields)
+
+
+def plain() -> Pair:
+    return Pair(client(alpn_protocols=("h2",)), new_server(alpn_protocols=("h2",)))
+
+
+def with_client_certificate() -> Pair:
+    return Pair(
+        client(credentials=credentials("ed25519", client=True)),
+        new_server(verify_mode=ssl.CERT_REQUIRED, trust_anchors=anchors()),
+    )
+
+
+def with_hello_retry() -> Pair:
+    both = (NamedGroup.x25519, *P256)
+    return Pair(
+        client(groups=both, key_shares=both[:1]),
+        new_server(groups=P256, hello_retry_cookie=True),
+    )
+
+
+def without_compatibility_mode() -> Pair:
+    return Pair(client(middlebox_compatibility=False), new_server())
+
+
+SCENARIOS = (plain, with_client_certificate, with_hello_retry, without_compatibility_mode)
+
+
+@pytest.mark.parametrize("mask", [0x01, 0x80, 0xFF], ids=hex)
+@pytest.mark.parametrize("sender", ["client", "server"])
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_one_changed_byte(scenario: Callable[[], Pair], sender: str, mask: int) -> None:
+    ignored = 0
+    for offset in offsets(scenario, sender):
+        pair = scenario()
+        flip = Flip(sender, offset, mask)
+        pair.tamper = flip
+        pair.pump()
+        where = f"{scenario.__name__}: {sender}'s byte {offset} ^ {mask:#x}"
+        assert flip.done, where
+        if is_ignored(flip):
+            pair.check()
+            assert pair.client.handshaken and pair.server.handshaken, where
+            ignored += 1
+            continue
+        end_of_transport(pair)
+        check_ended(pair, where)
+        if not has_fault(pair.client) and not has_fault(pair.server):
+            assert lengthens(flip), f"{where}: nobody saw a fault"
+    in_the_clear = [r for r in sent(scenario, sender) if r.content_type in IGNORED["RFC 9846 §5.1"][0]]
+    assert ignored == 2 * len(in_the_clear)
+
+
+@pytest.mark.parametrize("sender", ["client", "server"])
+@pytest.mark.parametrize("scenario", SCENARIOS)
+def test_a_cut(scenario: Callable[[], Pair], sender: str) -> None:
+    for offset in offsets(scenario, sender):
+        pair = scenario()
+        cut = Cut(sender, offset)
+        pair.tamper = cut
+        pair.pump()
+        where = f"{scenario.__name__}: {sender} cut after {offset} bytes"
+        pair.check()
+        receiver, other = (pair.server, pair.client) if sender == "client" else (pair.client, pair.server)
+        assert not receiver.handshaken, where
+        receiver.put_eof()
+        other.put_eof()
+        for end in pair.ends:
+            assert isinstance(end.error, TruncationError), f"{where}: {end.name} has {end.error!r}"
+            assert_over(end, where)
+
+
+def test_the_end_right_after_the_handshake_is_no_clean_end() -> None:
+    pair = plain()
+    pair.handshake()
+    end_of_transport(pair)
+    for end in pair.ends:
+        assert isinstance(end.error, TruncationError)
+
+
+# ---- damage --------------------------------------------------------------------------------------------
+
+
+@dataclass(slots=True)
+class Record:
+    """A record of an undamaged stream."""
+
+    start: int
+    content_type: int
+    length: int
+
+
+class Flip:
+    """Changes one byte of what one side sends."""
+
+    def __init__(self, sender: str, offset: int, mask: int) -> None:
+        self.sender, self.offset, self.mask = sender, offset, mask
+        self.stream = bytearray()
+        self.done = False
+
+    def __call__(self, sender: str, data: bytes) -> bytes:
+        if sender != self.sender or self.done:
+            return data
+        at = self.offset - len(self.stream)
+        self.stream += data
+        if at >= len(data):
+            return data
+        self.done = True
+        return data[:at] + bytes([data[at] ^ self.mask]) + data[at + 1 :]
+
+    @property
+    def record(self) -> Record:
+        """The record whose byte was changed, as it was sent."""
+        return next(r for r in records(self.stream) if self.offset < r.start + HEADER + r.length)
+
+
+class Cut:
+    """Delivers the first bytes of what one side sends, and no more."""
+
+    def __init__(self, sender: str, left: int) -> None:
+        self.sender, self.left = sender, left
+
+    def __call__(self, sender: str, data: bytes) -> bytes:
+        if sender != self.sender:
+            return data
+        data = data[: self.left]
+        self.left -= len(data)
+        return data
+
+
+def offsets(scenario: Callable[[], Pair], sender: str) -> range:
+    """Every offset of what one side sends up to the end of the handshake."""
+    return range(sum(HEADER + record.length for record in sent(scenario, sender)))
+
+
+def sent(scenario: Callable[[], Pair], sender: str) -> list[Record]:
+    pair = scenario()
+    pair.handshake()
+    return list(records(pair.client.sent if sender == "client" else pair.server.sent))
+
+
+def records(stream: bytes | bytearray) -> Iterator[Record]:
+    start = 0
+    while start < len(stream):
+        length = int.from_bytes(stream[start + 3 : start + 5])
+        yield Record(start, stream[start], length)
+        start += HEADER + length
+
+
+def is_ignored(flip: Flip) -> bool:
+    record = flip.record
+    return any(
+        record.content_type in types and flip.offset - record.start in places
+        for types, places in IGNORED.values()
+    )
+
+
+def lengthens(flip: Flip) -> bool:
+    """The changed byte is in the length of a record, or of a handshake message in the clear."""
+    record = flip.record
+    places = {3, 4, 6, 7, 8} if record.content_type == ContentType.HANDSHAKE else {3, 4}
+    return flip.offset - record.start in places
+
+
+# ---- what must be true of the ends -------------------------------------------------------------------
+
+
+def end_of_transport(pair: Pair) -> None:
+    """Both sides learn that nothing more comes; those that failed already have closed."""
+    for end in pair.ends:
+        end.put_eof()
+    pair.pump()
+
+
+def has_fault(end: End) -> bool:
+    """It found a fault itself, so it has an alert to send."""
+    return end.error is not None and end.error.alert is not None
+
+
+def check_ended(pair: Pair, where: str) -> None:
+    for end, peer in ((pair.client, pair.server), (pair.server, pair.client)):
+        where_ends = f"{where}: {end.name} ended with {end.error!r}, the other with {peer.error!r}"
+        assert isinstance(end.error, TLSError), where_ends
+        assert not isinstance(end.error, InternalError), where_ends
+        if has_fault(end):
+            check_alert(end, where_ends)
+        if isinstance(end.error, AlertReceived):
+            assert has_fault(peer) and end.error.received == peer.error.alert, where_ends
+        assert_over(end, where_ends)
+
+
+def check_alert(end: End, where: str) -> None:
+    """The last thing it sent is the alert of its error."""
+    *_, last = records(end.sent)
+    assert end.error is not None
+    assert last.start + HEADER + last.length == len(end.sent), where
+    if last.content_type == ContentType.ALERT:
+        assert end.sent[last.start :] == bytes((21, 3, 3, 0, 2, 2, end.error.alert)), where
+    else:  # level, description, content type, tag
+        assert (last.content_type, last.length) == (ContentType.APPLICATION_DATA, 2 + 1 + 16), where
+
+
+def assert_over(end: End, where: str) -> None:
+    """Every later call tells the same cause, and nothing more is put on the wire."""
+    for call in (end.connection.do_handshake, end.connection.read, lambda: end.connection.write(b"late")):
+        with pytest.raises(TLSError) as caught:
+            call()
+        assert type(caught.value) is type(end.error), where
+        assert str(caught.value) == str(end.error), where
+    assert end.take() == b"", where
