@@ -236,3 +236,50 @@ def test_a_fault_does_not_deliver_what_an_earlier_call_left_in_the_buffer() -> N
     with pytest.raises(UnexpectedMessage):
         path.open_into(OUT)
     assert path.delivered == 6
+
+
+def test_open_single_opens_just_one_application_record() -> None:
+    one = sealer()
+    path = receive_path()
+    lent = memoryview(bytearray(40_000))
+
+    def lend(wire: bytes) -> int:
+        lent[: len(wire)] = wire
+        return len(wire)
+
+    path.tail = b"the beginning of it"
+    assert path.open_single(lent, lend(one.seal(DATA, b"hello"))) == b"hello"
+    assert (path.tail, path.delivered) == (b"", 5)
+    assert path.open_single(lent, lend(one.seal(DATA, b"x" * 16384))) == b"x" * 16384
+    # Whatever is not just that is left as it was, for `feed`.
+    for wire in (
+        b"\x17\x03",
+        one.seal(DATA, b""),
+        one.seal(ContentType.HANDSHAKE, b"message"),
+        one.seal(DATA, b"one") + one.seal(DATA, b"two"),
+        one.seal(DATA, b"cut")[:-1],
+    ):
+        sequence = path._opener.sequence if path._opener is not None else 0
+        assert path.open_single(lent, lend(wire)) == b""
+        path.feed(lent, len(wire))
+        opened = path.open_into(OUT)
+        assert opened in (WANT_READ, CONTROL, 6)
+        path.reclaim()
+        assert path._opener is not None
+        assert path._opener.sequence >= sequence
+        path.tail = b""
+
+
+def test_open_single_refuses_what_is_not_to_be_delivered() -> None:
+    path = receive_path()
+    wire = memoryview(stream((DATA, b"data")))
+    path.application_data_allowed = False
+    assert path.open_single(wire, len(wire)) == b""
+    path.application_data_allowed = True
+    path.put_back()
+    assert path.open_single(wire, len(wire)) == b""
+    assert path.open_into(OUT) == CONTROL
+    assert ReceivePath().open_single(wire, len(wire)) == b""
+    forged = memoryview(bytes(wire[:-1]) + b"\0")
+    assert path.open_single(forged, len(forged)) == b""
+    assert path.open_single(wire, len(wire)) == b"data"

@@ -38,6 +38,8 @@ from tlswrite.record.receive import OUT_ROOM
 
 __all__ = ["ReadSide"]
 
+_READ_BUDGET: Final = limits.READ_BUDGET
+
 #: Rounds of reading in search of the alert behind a failed write.
 _LAST_ROUNDS: Final = 16
 
@@ -53,6 +55,7 @@ class ReadSide(WriteSide):
         "_held_size",
         "_open",
         "_open_run",
+        "_open_single",
         "_paused",
         "_receive_path",
         "_recv_into",
@@ -72,6 +75,7 @@ class ReadSide(WriteSide):
         self._receive_path = connection.receive_path
         self._open = connection.receive_into
         self._open_run = self._receive_path.open_into
+        self._open_single = self._receive_path.open_single
         self._recv_into = sock.recv_into
         self._buffered = isinstance(protocol, asyncio.BufferedProtocol)
         self._paused = False
@@ -128,22 +132,59 @@ class ReadSide(WriteSide):
 
     def _on_readable(self) -> None:
         self._recent = 0.0
-        buffers = self._buffers
-        if self._fast_read and not self._buffered and not buffers.busy:
-            buffers.busy = True
-            try:
-                if self._receive(buffers, limits.READ_BUDGET):
-                    self._deliver_run(buffers)
-            finally:
-                buffers.busy = False
-        elif self._fast_read:
-            self._read(limits.READ_BUDGET)
+        if self._fast_read:
+            buffers = self._buffers
+            if self._buffered or buffers.busy:
+                self._read(_READ_BUDGET)
+            else:
+                self._read_run(buffers)
         elif self._closing:
             self._discard_input()
         elif self._held is not None and not self._paused:
             self._resume()
         else:
             self._read(limits.PAUSED_READ_LIMIT)
+
+    def _read_run(self, buffers: LoopBuffers) -> None:
+        """The short path of a byte: one recv, one call into the engine, one delivery.
+
+        Whatever else is found is `_consume`'s.
+        """
+        receive_path = self._receive_path
+        view = target = buffers.receive
+        kept = 0
+        if receive_path.tail:
+            kept = len(receive_path.tail)
+            view[:kept] = receive_path.tail
+            target = view[kept:]
+        try:
+            count = self._recv_into(target, _READ_BUDGET)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError as exc:
+            self._socket_failed(exc, "Fatal read error on socket transport")
+            return
+        data = self._open_single(view, kept + count) if count else b""
+        if not data:
+            buffers.busy = True
+            try:
+                if self._feed(buffers, kept, count):
+                    self._deliver_run(buffers)
+            finally:
+                buffers.busy = False
+            return
+        self._in_callback = True
+        try:
+            self._protocol.data_received(data)
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as exc:
+            self._callback_failed(exc, "data_received")
+        finally:
+            self._in_callback = False
+            self._recent = 0.0
+        if self._backlog is not None and not self._writing:
+            self._flush()
 
     def _resume(self) -> None:
         """Deliver what was held, then what is left in the receive path, then read on."""
@@ -179,22 +220,22 @@ class ReadSide(WriteSide):
 
     def _receive(self, buffers: LoopBuffers, size: int) -> bool:
         """One `recv_into`, given to the engine; False where there is nothing to do."""
-        receive_path = self._receive_path
-        view = target = buffers.receive
-        tail = receive_path.tail
+        tail = self._receive_path.tail
         kept = len(tail)
-        if kept:
-            view[:kept] = tail
-            target = view[kept:]
+        buffers.receive[:kept] = tail
         try:
-            count = self._recv_into(target, size)
+            count = self._recv_into(buffers.receive[kept:], size)
         except (BlockingIOError, InterruptedError):
             return False
         except OSError as exc:
             self._socket_failed(exc, "Fatal read error on socket transport")
             return False
+        return self._feed(buffers, kept, count)
+
+    def _feed(self, buffers: LoopBuffers, kept: int, count: int) -> bool:
+        """Give the engine `count` bytes behind `kept` earlier ones; none are the end of the peer's bytes."""
         if count:
-            receive_path.feed(view, kept + count)
+            self._receive_path.feed(buffers.receive, kept + count)
             return True
         self._peer_done = True
         self._connection.feed_eof()
@@ -207,7 +248,7 @@ class ReadSide(WriteSide):
     # ---- delivery -----------------------------------------------------------------------------------
 
     def _deliver_run(self, buffers: LoopBuffers) -> None:
-        """The short path of a byte: one call into the engine, one delivery; the rest is `_consume`'s."""
+        """Deliver a run of application records; what else there is is `_consume`'s."""
         receive_path = self._receive_path
         plain = buffers.plain
         try:

@@ -70,6 +70,9 @@ class Opener(Protocol):
         before it ends at `mark`.
         """
 
+    def open_single(self, header: memoryview, fragment: memoryview) -> bytes:
+        """The content of one application record; empty, and nothing done, where it is anything else."""
+
 
 class NullSealer:
     """No protection: TLSPlaintext (RFC 9846 §5.1)."""
@@ -202,6 +205,7 @@ class TLS13Opener:
     """TLSCiphertext (RFC 9846 §5.2–5.4) under one traffic key."""
 
     __slots__ = (
+        "_decrypt",
         "_decrypt_into",
         "_mask",
         "content_type",
@@ -219,7 +223,9 @@ class TLS13Opener:
         *,
         max_inner: int = limits.MAX_PLAINTEXT + 1,
     ) -> None:
-        self._decrypt_into = new_aead(suite, key).decrypt_into
+        aead = new_aead(suite, key)
+        self._decrypt = aead.decrypt
+        self._decrypt_into = aead.decrypt_into
         self._mask = int.from_bytes(iv, "big")
         #: Largest TLSInnerPlaintext accepted, in bytes: our record_size_limit once it is agreed on.
         self.max_inner = max_inner
@@ -265,6 +271,17 @@ class TLS13Opener:
                 break
             at = last
         return start, at
+
+    def open_single(self, header: memoryview, fragment: memoryview) -> bytes:
+        sequence = self.sequence
+        try:
+            inner = self._decrypt((self._mask ^ sequence).to_bytes(12, "big"), fragment, header)
+        except (INVALID_TAG, ValueError):
+            return b""
+        if not 1 < len(inner) <= self.max_inner or inner[-1] != 23:
+            return b""
+        self.sequence = sequence + 1
+        return inner[:-1]
 
     @staticmethod
     def _unpad(out: memoryview, at: int, last: int) -> tuple[int, int]:
