@@ -277,6 +277,9 @@ async def _shake_hands(
     except BaseException:
         transport.abort()
         raise
+    finally:
+        # The waiter holds the error, the error this frame: without this, only the collector would free them.
+        del waiter
     return transport, protocol
 
 
