@@ -2,10 +2,10 @@
 
 Three families, never mixed:
 
-* *wants* and *ends* (`WantReadError` … `SyscallError`): the outcome of a call, as `SSL_get_error(3)` names it;
+* *wants* and *ends* (`WantReadError` … `SyscallError`): the outcome of a call, as `SSL_get_error(3)` has it;
 * the peer's fault (`PeerError`, one class an alert): it ends the connection and is told to the peer;
-* the caller's fault (`CallerError`: `BadWriteRetry`, `ConfigurationError`, …): nothing was put on the wire and the
-  connection is as it was.
+* the caller's fault (`CallerError`: `BadWriteRetry`, `ConfigurationError`, …): nothing was put on the wire
+  and the connection is as it was.
 
 Every class stands under the `ssl` module's class of that meaning, so `except ssl.SSLError` (and
 `ssl.SSLWantReadError`, `ssl.SSLCertVerificationError`, …) goes on working.

@@ -243,7 +243,7 @@ class Link:
         self.flush()
 
     def close(self) -> bytes:
-        """Send close_notify, read up to the peer's, end the connection: what it still sent. A bare end raises."""
+        """Send close_notify, read up to the peer's, end the connection: what it sent. A bare end raises."""
         self.half_close()
         rest = self.exchange(b"", None)
         with contextlib.suppress(OSError):  # the peer is gone, with all we had to say
