@@ -27,7 +27,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
-from tests.support.pki import Files, Issued, authority, issue, write
+from tests.support.pki import Files, Issued, authority, from_stranger, issue, write
 from tests.support.pump import Link
 from tlswrite.config import ClientConfig, ServerConfig
 from tlswrite.connection import TLSConnection
@@ -86,12 +86,14 @@ class Setup:
     groups: tuple[NamedGroup, ...] = ()
     alpn: tuple[str, ...] = ()
     client_certificate: bool = False
+    #: The server's certificate is of an authority that the client does not trust.
+    untrusted: bool = False
     #: Further fields of the engine's configuration.
     ours: dict[str, Any] = field(default_factory=dict)
 
     @property
     def server_certificate(self) -> Issued:
-        return issue(key_type=self.key_type)
+        return from_stranger() if self.untrusted else issue(key_type=self.key_type)
 
     def write(self, directory: Path, role: str) -> Files:
         """The files of a peer that plays this role."""
@@ -124,6 +126,15 @@ class Session:
         link.close()
         return self.wait()
 
+    def failed(self, link: Link) -> None:
+        """Wait for the peer's end after a handshake that failed; here for a peer that then ends badly."""
+        link.sock.close()
+        try:
+            self.wait()
+        except Exception:  # whatever it says then
+            return
+        raise AssertionError("the peer noticed nothing")
+
     def wait(self) -> dict[str, Any]:
         """Wait for the peer's end; what it saw. Fails where it did not end well.
 
@@ -151,6 +162,8 @@ class Peer:
     #: Roles in which it has ALPN, and client certificates.
     alpn: ClassVar[tuple[str, ...]] = ("server", "client")
     client_certificates: ClassVar[tuple[str, ...]] = ("server", "client")
+    #: Roles in which it refuses the other side's certificate, or the lack of one.
+    verifies: ClassVar[tuple[str, ...]] = ("server", "client")
 
     def version(self) -> str:
         """Its version in words. Raises `Missing` where it is not on this machine."""
@@ -202,14 +215,15 @@ def our_client(setup: Setup) -> TLSConnection:
     fields = _our_fields(setup)
     if setup.client_certificate:
         fields["credentials"] = _credentials(client_certificate())
-    return TLSConnection(ClientConfig(**fields), server_hostname=NAME)
+    return TLSConnection(ClientConfig(**fields | setup.ours), server_hostname=NAME)
 
 
 def our_server(setup: Setup) -> TLSConnection:
     fields = _our_fields(setup)
+    fields["credentials"] = (_credentials(setup.server_certificate),)
     if setup.client_certificate:
         fields["verify_mode"] = ssl.CERT_REQUIRED
-    return TLSConnection(ServerConfig(credentials=(_credentials(setup.server_certificate),), **fields))
+    return TLSConnection(ServerConfig(**fields | setup.ours))
 
 
 def _our_fields(setup: Setup) -> dict[str, Any]:
@@ -218,7 +232,7 @@ def _our_fields(setup: Setup) -> dict[str, Any]:
         fields["cipher_suites"] = (setup.suite,)
     if setup.alpn:
         fields["alpn_protocols"] = setup.alpn
-    return fields | setup.ours
+    return fields
 
 
 def _credentials(issued: Issued) -> Any:

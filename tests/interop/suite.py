@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ssl
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -17,9 +18,22 @@ from tests.interop.base import (
     meeting,
 )
 from tests.support.pump import Link
-from tlswrite.iana import CipherSuite, NamedGroup
+from tlswrite.errors import AlertReceived, CertificateError, CertificateRequired
+from tlswrite.iana import AlertDescription, CipherSuite, NamedGroup
 
 SHORT = DATA[:40_000]
+
+#: What peers say of a client without a certificate, and of a server that they do not trust.
+NO_CERTIFICATE = (
+    AlertDescription.CERTIFICATE_REQUIRED,
+    AlertDescription.HANDSHAKE_FAILURE,
+    AlertDescription.BAD_CERTIFICATE,
+)
+UNTRUSTED = (
+    AlertDescription.UNKNOWN_CA,
+    AlertDescription.BAD_CERTIFICATE,
+    AlertDescription.CERTIFICATE_UNKNOWN,
+)
 
 
 class InteropSuite:
@@ -121,6 +135,39 @@ class InteropSuite:
             names = link.connection.getpeercert()["subjectAltName"]
             assert names == (("DNS", "client.example"),)
 
+    def test_no_client_certificate(self, role: str, tmp_path: Path) -> None:
+        """A client without a certificate is refused by the server that requires one, by an alert."""
+        if role == "server":
+            _skip_unless(role in self.peer.verifies, f"{self.peer.name} lets such clients in")
+            setup = Setup(flow=self.peer.flows[0], client_certificate=True, ours={"credentials": None})
+        else:
+            setup = Setup(flow=self.peer.flows[0], ours={"verify_mode": ssl.CERT_REQUIRED})
+        with meeting(self.peer, role, setup, tmp_path) as (link, session):
+            if role == "client":
+                with pytest.raises(CertificateRequired):
+                    link.handshake()
+            else:
+                link.handshake()  # for a client the server's verdict comes after its own part is done
+                with pytest.raises(AlertReceived) as caught:
+                    link.exchange(b"", None)
+                assert caught.value.received in NO_CERTIFICATE
+            session.failed(link)
+
+    def test_untrusted_server(self, role: str, tmp_path: Path) -> None:
+        """A certificate of an unknown authority is refused by the client, by an alert."""
+        _skip_unless(role == "server" or role in self.peer.verifies, f"{self.peer.name} verifies no server")
+        setup = Setup(flow=self.peer.flows[0], untrusted=True)
+        with meeting(self.peer, role, setup, tmp_path) as (link, session):
+            if role == "server":
+                with pytest.raises(CertificateError) as refused:
+                    link.handshake()
+                assert refused.value.alert == AlertDescription.UNKNOWN_CA
+            else:
+                with pytest.raises(AlertReceived) as caught:
+                    link.handshake()
+                assert caught.value.received in UNTRUSTED
+            session.failed(link)
+
     def test_key_update_by_us(self, role: str, tmp_path: Path) -> None:
         """We change our keys and ask the peer to, in the middle of data both ways."""
         setup = Setup(flow=self.peer.flows[0])
@@ -191,6 +238,11 @@ def parametrize_for_peer(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize(("role", "key_type"), pairs)
     elif "role" in names:
         metafunc.parametrize("role", peer.roles)
+
+
+def _skip_unless(condition: bool, reason: str) -> None:
+    if not condition:
+        pytest.skip(reason)
 
 
 def _was_retried(link: Link) -> bool:

@@ -122,6 +122,9 @@ class ServerSession(GnuTLSSession):
     def exchange(self, link: Link, data: bytes = DATA) -> None:
         super().exchange(link, REPLY[: len(data) // LINE * LINE])
 
+    def failed(self, link: Link) -> None:
+        self.child.wait_for(rb"Alert\[2\|")
+
     def wait(self) -> dict[str, Any]:
         return self.seen()
 

@@ -138,6 +138,9 @@ class ServerSession(NSSSession):
         link.close()
         return self.wait()
 
+    def failed(self, link: Link) -> None:
+        self.child.wait_for(rb"PR_Read returned error -\d+")
+
     def wait(self) -> dict[str, Any]:
         self.child.wait_for(rb"bytes from reply")
         return {"client": b"CN=client.example" in self.child.stderr}

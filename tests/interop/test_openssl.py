@@ -114,6 +114,11 @@ class OpenSSLSession(Session):
             seen["close_notify"] = any("close_notify" in line for line in came)
         return seen
 
+    def failed(self, link: Link) -> None:
+        link.sock.close()
+        self.child.exit_status()
+        assert any("fatal" in line for line in self.messages())
+
     def messages(self) -> list[str]:
         """One line a message, as OpenSSL saw them; `<<<` came in, `>>>` went out."""
         return [line for line in self.log.read_text().splitlines() if line.startswith(("<<<", ">>>"))]

@@ -116,6 +116,9 @@ class OpenSSLStream(Stream):
                     self.connection.bio_write(data)
                 else:
                     self.connection.bio_shutdown()
+            except SSL.Error:
+                self._flush()  # the alert
+                raise
             else:
                 self._flush()
                 return result

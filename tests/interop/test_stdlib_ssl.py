@@ -104,6 +104,9 @@ class SSLStream(Stream):
                     self.incoming.write(data)
                 else:
                     self.incoming.write_eof()
+            except ssl.SSLError:
+                self._flush()  # the alert
+                raise
             else:
                 self._flush()
                 return result
