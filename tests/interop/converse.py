@@ -30,13 +30,17 @@ class Stream:
     def send_close_notify(self) -> None:
         raise NotImplementedError
 
+    def update_keys(self) -> None:
+        """Send a KeyUpdate that asks for one in return."""
+        raise NotImplementedError
+
     def facts(self) -> dict[str, Any]:
         """`alpn`, `cipher`, `client`, as far as the library tells."""
         return {}
 
 
 def converse(stream: Stream, flow: str) -> dict[str, Any]:
-    """Play one of the flows of `base`; what was seen."""
+    """Play one of the flows of `base`, or `update`: `echo`, a KeyUpdate before each piece. What was seen."""
     stream.handshake()
     if flow == "first":
         stream.write(DATA)
@@ -49,11 +53,13 @@ def converse(stream: Stream, flow: str) -> dict[str, Any]:
         piece = stream.read()
         received += piece
         close_notify = not piece
-        if flow in ("echo", "close") and piece:
+        if flow == "update" and piece:
+            stream.update_keys()
+        if flow in ("echo", "close", "update") and piece:
             stream.write(piece)
     if flow == "collect":
         stream.write(bytes(received))
-    if flow in ("echo", "collect"):
+    if flow in ("echo", "collect", "update"):
         stream.send_close_notify()
     return {
         "close_notify": True,

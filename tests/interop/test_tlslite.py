@@ -9,9 +9,9 @@ import warnings
 from pathlib import Path
 from typing import Any
 
-from tests.interop.base import NAME, Missing, Peer, Session, Setup, client_certificate
+from tests.interop.base import NAME, Missing, Peer, Session, Setup, client_certificate, meeting
 from tests.interop.converse import PIECE, Stream, connect_on_thread, serve_on_thread
-from tests.interop.suite import InteropSuite
+from tests.interop.suite import SHORT, InteropSuite, read_key
 from tests.support.pki import Issued
 from tlswrite.iana import CipherSuite
 
@@ -19,6 +19,7 @@ try:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it imports asyncore
         import tlslite
+        from tlslite.constants import KeyUpdateMessageType
 except ImportError:
     tlslite = None
 
@@ -71,6 +72,10 @@ class TLSLiteStream(Stream):
         if not self.connection.closed:  # it has answered ours already
             self.connection.close()
 
+    def update_keys(self) -> None:
+        for _ in self.connection.send_keyupdate_request(KeyUpdateMessageType.update_requested):
+            pass
+
     def facts(self) -> dict[str, Any]:
         session = self.connection.session
         return {
@@ -110,3 +115,12 @@ def _load(issued: Issued) -> tuple[Any, Any]:
 
 class TestTLSLite(InteropSuite):
     peer = TLSLite()
+
+    def test_key_update_by_the_peer(self, role: str, tmp_path: Path) -> None:
+        with meeting(self.peer, role, Setup(flow="update"), tmp_path) as (link, session):
+            link.handshake()
+            for _ in range(3):
+                before = read_key(link)
+                session.exchange(link, SHORT)
+                assert read_key(link) is not before
+            session.finish(link)
