@@ -143,7 +143,7 @@ def test_take_past_the_end_is_a_decode_error_and_moves_nothing() -> None:
 
 
 def test_left_over_data_is_a_decode_error() -> None:
-    # RFC 9846 §4.2: data left over after parsing the structure.
+    # RFC 9846 §4.3: data left over after parsing the structure.
     reader = Reader(b"abc")
     reader.u8()
     with pytest.raises(DecodeError) as caught:

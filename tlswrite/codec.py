@@ -110,7 +110,7 @@ class Reader:
 
     def finish(self) -> None:
         """Raise `DecodeError` if anything is left over."""
-        # RFC 9846 §4.2: data left over after parsing the structure is a "decode_error".
+        # RFC 9846 §4.3: data left over after parsing the structure is a "decode_error".
         if self._at < self._end:
             raise DecodeError(f"{self._end - self._at} bytes left over at offset {self._at}")
 

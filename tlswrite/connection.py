@@ -178,7 +178,7 @@ class TLSConnection:
     def key_update(self, request_peer: bool = False) -> None:
         """SSL_key_update(3): change the write key now; with `request_peer` the peer changes its own too.
 
-        RFC 9846 §4.6.3. Raises CallerError before the handshake is complete or after `shutdown`.
+        RFC 9846 §4.7.3. Raises CallerError before the handshake is complete or after `shutdown`.
         """
         self._check()
         after = self._control.after
@@ -189,7 +189,7 @@ class TLSConnection:
         self.send_path.set_protection(sealer)
 
     def verify_client_post_handshake(self) -> None:
-        """SSL_verify_client_post_handshake(3): ask the client for a certificate now (RFC 9846 §4.6.2).
+        """SSL_verify_client_post_handshake(3): ask the client for a certificate now (RFC 9846 §4.7.2).
 
         Its answer is consumed by later reads; `getpeercert` has it then. Raises CallerError where the client
         did not offer it, before the handshake is complete, or after `shutdown`.

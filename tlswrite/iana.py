@@ -39,7 +39,7 @@ class ContentType(IntEnum):
 
 
 class ProtocolVersion(IntEnum):
-    """ProtocolVersion as its two wire bytes (RFC 9846 §4.1.2)."""
+    """ProtocolVersion as its two wire bytes (RFC 9846 §4.2.2)."""
 
     SSL_3_0 = 0x0300
     TLS_1_0 = 0x0301
@@ -193,14 +193,14 @@ class SignatureScheme(IntEnum):
 
 
 class PskKeyExchangeMode(IntEnum):
-    """TLS PskKeyExchangeMode (RFC 9846 §4.2.9)."""
+    """TLS PskKeyExchangeMode (RFC 9846 §4.3.9)."""
 
     psk_ke = 0
     psk_dhe_ke = 1
 
 
 class KeyUpdateRequest(IntEnum):
-    """KeyUpdateRequest (RFC 9846 §4.6.3)."""
+    """KeyUpdateRequest (RFC 9846 §4.7.3)."""
 
     update_not_requested = 0
     update_requested = 1

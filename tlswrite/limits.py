@@ -68,7 +68,7 @@ MAX_TICKETS: Final = 64
 #: accepted in a row before the peer is refused.
 MAX_EMPTY_RECORDS: Final = 32
 
-#: Early data that is skipped where it is not accepted (RFC 9846 §4.2.10), records with their headers: twice
+#: Early data that is skipped where it is not accepted (RFC 9846 §4.3.10), records with their headers: twice
 #: what servers that accept it commonly allow. Bytes.
 MAX_SKIPPED_EARLY_DATA: Final = 32768
 

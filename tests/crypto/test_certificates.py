@@ -102,7 +102,7 @@ def test_the_key_of_a_giant_is_not_remembered() -> None:
     ],
 )
 def test_keys_under_the_pss_oid(file: str, hash_name: str | None, schemes: tuple[str, ...]) -> None:
-    # RFC 9846 §4.2.3: rsa_pss_pss MUST use the RSASSA-PSS OID, rsa_pss_rsae the rsaEncryption OID.
+    # RFC 9846 §4.3.3: rsa_pss_pss MUST use the RSASSA-PSS OID, rsa_pss_rsae the rsaEncryption OID.
     key = public_key(vector(file)[0])
     assert isinstance(key, PSSPublicKey) and key.hash_name == hash_name
     assert schemes_for(key) == tuple(SignatureScheme[scheme] for scheme in schemes)
@@ -150,7 +150,7 @@ def test_keys_of_no_use(key: Any, words: str) -> None:
     certificate = make_certificate(["a.example"], private_key=key(), issuer=make_certificate([], is_ca=True))
     with pytest.raises(CertificateError, match=words) as caught:
         public_key_of(certificate.certificate)
-    # RFC 9846 §4.4.2.4: a certificate-related alert, by default "unsupported_certificate".
+    # RFC 9846 §4.5.1.3: a certificate-related alert, by default "unsupported_certificate".
     assert caught.value.alert is AlertDescription.UNSUPPORTED_CERTIFICATE
 
 
@@ -182,7 +182,7 @@ def test_keys_that_are_a_burden(exponent: int, modulus: int, words: str) -> None
 
 
 def test_an_issuer_whose_key_cannot_be_read_is_only_of_no_use() -> None:
-    # RFC 9846 §4.4.2: SHOULD be prepared to handle potentially extraneous certificates.
+    # RFC 9846 §4.5.1: SHOULD be prepared to handle potentially extraneous certificates.
     der = bytearray(vector("openssl_req_x509.pem")[0])
     curve = bytes.fromhex("06082a8648ce3d030107")  # prime256v1
     position = der.index(curve)

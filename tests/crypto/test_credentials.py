@@ -89,7 +89,7 @@ def test_a_password_that_is_not_needed_is_not_asked_for() -> None:
     ],
 )
 def test_keys_under_the_pss_oid(file: str, schemes: tuple[str, ...], hash_name: str | None) -> None:
-    # RFC 9846 §4.2.3: the rsa_pss_pss schemes, and not the rsa_pss_rsae ones.
+    # RFC 9846 §4.3.3: the rsa_pss_pss schemes, and not the rsa_pss_rsae ones.
     credentials = load_credentials((VECTORS / file).read_bytes())
     assert credentials.schemes == tuple(SignatureScheme[scheme] for scheme in schemes)
     assert isinstance(credentials.private_key, PSSPrivateKey)
@@ -148,7 +148,7 @@ def test_another_key_for_a_pss_certificate() -> None:
 
 
 def test_a_key_usage_without_signatures() -> None:
-    # RFC 9846 §4.4.2.2: the digitalSignature bit MUST be set if the Key Usage extension is present.
+    # RFC 9846 §4.5.1.2: the digitalSignature bit MUST be set if the Key Usage extension is present.
     usage = x509.KeyUsage(False, False, True, False, False, False, False, False, False)
     old = make_certificate(["old.example"], key_type="rsa", extensions=[(usage, True)])
     with pytest.raises(ConfigurationError, match=r"of 'old\.example' does not allow digital signatures"):

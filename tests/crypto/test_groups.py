@@ -25,7 +25,7 @@ def ids(group: NamedGroup) -> str:
     return group.name
 
 
-# RFC 9846 §4.2.8.2 and draft-ietf-tls-ecdhe-mlkem §4: client's share, server's share, secret, in bytes.
+# RFC 9846 §4.3.8.2 and draft-ietf-tls-ecdhe-mlkem §4: client's share, server's share, secret, in bytes.
 LENGTHS = {
     NamedGroup.secp256r1: (65, 65, 32),
     NamedGroup.secp384r1: (97, 97, 48),
@@ -49,7 +49,7 @@ def test_both_sides_agree(group: NamedGroup) -> None:
 
 @pytest.mark.parametrize("group", sorted(GROUPS), ids=ids)
 def test_shares_are_fresh(group: NamedGroup) -> None:
-    # RFC 9846 §4.2.8: MUST NOT reuse a key share for multiple connections.
+    # RFC 9846 §4.3.8: MUST NOT reuse a key share for multiple connections.
     assert generate(group).public != generate(group).public
     client = generate(group).public
     assert respond(group, client)[0] != respond(group, client)[0]
@@ -153,7 +153,7 @@ def test_parts_of_a_hybrid_stand_in_the_order_of_the_draft(group: NamedGroup) ->
 
 
 def test_a_share_in_a_hybrid_is_not_the_plain_one() -> None:
-    # RFC 9846 §4.2.8: the key_exchange values MUST be generated independently.
+    # RFC 9846 §4.3.8: the key_exchange values MUST be generated independently.
     assert generate(NamedGroup.X25519MLKEM768).public[-32:] != generate(NamedGroup.x25519).public
 
 
@@ -217,7 +217,7 @@ def test_lengths(group: NamedGroup) -> None:
 
 @pytest.mark.parametrize("group", NIST, ids=ids)
 def test_point_forms(group: NamedGroup) -> None:
-    # RFC 9846 §4.2.8.2: UncompressedPointRepresentation, legacy_form = 4; no other form, no infinity.
+    # RFC 9846 §4.3.8.2: UncompressedPointRepresentation, legacy_form = 4; no other form, no infinity.
     public = generate(group).public
     size = (len(public) - 1) // 2
     x, y = public[1 : size + 1], public[size + 1 :]
@@ -231,7 +231,7 @@ def test_point_forms(group: NamedGroup) -> None:
 
 @pytest.mark.parametrize("group", NIST, ids=ids)
 def test_points_that_are_not_on_the_curve(group: NamedGroup) -> None:
-    # RFC 9846 §4.2.8.2: peers MUST validate each other's public value Q.
+    # RFC 9846 §4.3.8.2: peers MUST validate each other's public value Q.
     public = generate(group).public
     size = (len(public) - 1) // 2
     off = bytearray(public)
@@ -244,7 +244,7 @@ def test_points_that_are_not_on_the_curve(group: NamedGroup) -> None:
 
 
 def test_coordinates_out_of_their_interval() -> None:
-    # RFC 9846 §4.2.8.2, step 2: for Q = (x, y) both integers are in the correct interval.
+    # RFC 9846 §4.3.8.2, step 2: for Q = (x, y) both integers are in the correct interval.
     p = 2**256 - 2**224 + 2**192 + 2**96 - 1
     b = 0x5AC635D8AA3A93E7B3EBBD55769886BC651D06B0CC53B0F63BCE3C3E27D2604B
     for x in range(1, 100):

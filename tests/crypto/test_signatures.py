@@ -27,7 +27,7 @@ from tlswrite.crypto.signatures import (
 from tlswrite.errors import ConfigurationError, DecryptError, IllegalParameter
 from tlswrite.iana import AlertDescription, SignatureScheme
 
-# RFC 9846 §4.2.3: what each key may sign with.
+# RFC 9846 §4.3.3: what each key may sign with.
 FITS = {
     "ecdsa_secp256r1": ("ecdsa_secp256r1_sha256",),
     "ecdsa_secp384r1": ("ecdsa_secp384r1_sha384",),
@@ -75,7 +75,7 @@ def test_sign_and_verify(name: str, scheme: SignatureScheme) -> None:
     key = private_key(name)
     signature = sign(key, int(scheme), b"content")
     verify(key.public_key(), int(scheme), signature, b"content")
-    # RFC 9846 §4.4.3: if the verification fails, MUST terminate with a "decrypt_error" alert.
+    # RFC 9846 §4.5.2: if the verification fails, MUST terminate with a "decrypt_error" alert.
     altered = bytearray(signature)
     altered[len(signature) // 2] ^= 1
     for bad_signature, content in (
@@ -92,8 +92,8 @@ def test_sign_and_verify(name: str, scheme: SignatureScheme) -> None:
 
 @pytest.mark.parametrize("name", FITS)
 def test_no_other_scheme_is_accepted_for_a_key(name: str) -> None:
-    # RFC 9846 §4.4.3: the signature algorithm MUST be compatible with the key, and SHA-1 MUST NOT be used;
-    # §4.2.3: RSASSA-PKCS1-v1_5 is not defined for signed handshake messages.
+    # RFC 9846 §4.5.2: the signature algorithm MUST be compatible with the key, and SHA-1 MUST NOT be used;
+    # §4.3.3: RSASSA-PKCS1-v1_5 is not defined for signed handshake messages.
     key = private_key(name)
     for scheme in SignatureScheme:
         if scheme.name in FITS[name]:
@@ -115,7 +115,7 @@ def test_a_pkcs1_signature_that_would_verify_is_refused() -> None:
 
 
 def test_an_ecdsa_signature_with_the_hash_of_another_scheme_is_refused() -> None:
-    # RFC 9846 §4.2.3: curve and hash are fixed by the scheme.
+    # RFC 9846 §4.3.3: curve and hash are fixed by the scheme.
     key = private_key("ecdsa_secp256r1")
     signature = key.sign(b"content", ec.ECDSA(hashes.SHA384()))
     with pytest.raises(IllegalParameter):
@@ -126,7 +126,7 @@ def test_an_ecdsa_signature_with_the_hash_of_another_scheme_is_refused() -> None
 
 @pytest.mark.parametrize("salt", [0, 20, 48, 222])
 def test_the_salt_has_the_length_of_the_digest(salt: int) -> None:
-    # RFC 9846 §4.2.3: the length of the Salt MUST be equal to the length of the digest.
+    # RFC 9846 §4.3.3: the length of the Salt MUST be equal to the length of the digest.
     key = private_key("rsa")
     signature = key.sign(b"content", padding.PSS(padding.MGF1(hashes.SHA256()), salt), hashes.SHA256())
     with pytest.raises(DecryptError):
@@ -150,7 +150,7 @@ def test_an_unknown_scheme(scheme: int) -> None:
 
 
 def test_content() -> None:
-    # RFC 9846 §4.4.3, the example there.
+    # RFC 9846 §4.5.2, the example there.
     assert certificate_verify_content(SERVER_CONTEXT, b"\x01" * 32) == bytes.fromhex(
         "2020202020202020202020202020202020202020202020202020202020202020"
         "2020202020202020202020202020202020202020202020202020202020202020"

@@ -115,7 +115,7 @@ def test_the_systems_own(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_subjects() -> None:
-    # RFC 9846 §4.2.4: distinguished names in DER form.
+    # RFC 9846 §4.3.4: distinguished names in DER form.
     subjects = TrustAnchors.from_pem(A.certificate_pem + B.certificate_pem).subjects
     assert subjects == (A.certificate.subject.public_bytes(), B.certificate.subject.public_bytes())
     assert subjects[0][0] == 0x30

@@ -107,7 +107,7 @@ def test_a_client() -> None:
 
 
 def test_extraneous_certificates_in_any_order() -> None:
-    # RFC 9846 §4.4.2: SHOULD be prepared to handle potentially extraneous certificates and arbitrary
+    # RFC 9846 §4.5.1: SHOULD be prepared to handle potentially extraneous certificates and arbitrary
     # orderings, with the exception of the end-entity certificate which MUST be first.
     stranger = make_certificate(["s.example"])
     second = make_certificate([], common_name="Second", is_ca=True, issuer=MIDDLE)
@@ -398,7 +398,7 @@ def usage(**allowed: bool) -> x509.KeyUsage:
 
 
 def test_key_usage_of_a_leaf() -> None:
-    # RFC 9846 §4.4.2.2: the digitalSignature bit MUST be set if the Key Usage extension is present.
+    # RFC 9846 §4.5.1.2: the digitalSignature bit MUST be set if the Key Usage extension is present.
     assert verify_server(issue(usage(digital_signature=True), critical=True).chain, ANCHORS, NAME)
     leaf = issue(usage(key_encipherment=True), critical=True)
     message = refused(UNSUPPORTED, leaf.chain)
@@ -455,7 +455,7 @@ def test_a_weak_key_of_an_authority() -> None:
 
 @pytest.mark.parametrize(("file", "name"), [("signed_sha1.pem", "SHA-1"), ("signed_md5.pem", "MD5")])
 def test_weak_signatures(file: str, name: str) -> None:
-    # RFC 9846 §4.4.2.4: MD5 MUST, and SHA-1 is RECOMMENDED to, abort with "bad_certificate".
+    # RFC 9846 §4.5.1.3: MD5 MUST, and SHA-1 is RECOMMENDED to, abort with "bad_certificate".
     leaf, authority = vector(file)
     message = refused(BAD, der([leaf]), TrustAnchors((authority,)), "old.example", time=LATER)
     assert message == f"the certificate of 'old.example' is signed with {name}, which is no longer safe"

@@ -62,7 +62,7 @@ KEY_TYPES = (
 LINE = 65
 REPLY = b"".join(random.Random(line).randbytes(LINE // 2).hex().encode() + b"\n" for line in range(16_200))
 
-#: The random of a HelloRetryRequest begins so on the wire (RFC 9846 §4.1.3).
+#: The random of a HelloRetryRequest begins so on the wire (RFC 9846 §4.2.3).
 RETRY = bytes.fromhex("cf21ad74e59a6111be1d8c021e65b891")
 
 

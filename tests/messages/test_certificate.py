@@ -57,7 +57,7 @@ def test_message_cut_anywhere_is_a_decode_error(
 
 
 def test_empty_certificate_entry_is_a_decode_error() -> None:
-    # RFC 9846 §4.4.2: cert_data<1..2^24-1>.
+    # RFC 9846 §4.5.1: cert_data<1..2^24-1>.
     with pytest.raises(DecodeError, match="vector of 0 bytes"):
         Certificate.parse(Certificate(b"", (CertificateEntry(b""),)).encode()[4:])
 

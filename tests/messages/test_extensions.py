@@ -52,7 +52,7 @@ def test_malformed_block_is_a_decode_error(raw: str, message: str) -> None:
 
 
 def test_duplicate_in_a_block_is_an_illegal_parameter() -> None:
-    # RFC 9846 §4.2: there MUST NOT be more than one extension of the same type in a block.
+    # RFC 9846 §4.3: there MUST NOT be more than one extension of the same type in a block.
     with pytest.raises(IllegalParameter) as caught:
         parse_extensions(encode_extensions(((0x1A1A, b""), (51, b""), (0x1A1A, b"x")))[2:])
     assert caught.value.message == "an extension appears twice in one message"
@@ -81,7 +81,7 @@ def test_every_extension_that_has_a_name_has_a_place() -> None:
     assert all(ALLOWED.values())
 
 
-# The table of RFC 9846 §4.2, for the extensions that are recognised here.
+# The table of RFC 9846 §4.3, for the extensions that are recognised here.
 RFC_TABLE = """
     server_name CH EE CR
     status_request CH CR CT
@@ -115,7 +115,7 @@ def test_recognised_extension_stands_only_in_its_places(row: str) -> None:
         if place.name in places:
             check_allowed(block, place)
             continue
-        # RFC 9846 §4.2: it MUST abort the handshake with an "illegal_parameter" alert.
+        # RFC 9846 §4.3: it MUST abort the handshake with an "illegal_parameter" alert.
         with pytest.raises(IllegalParameter) as caught:
             check_allowed(block, place)
         assert caught.value.message == f"{name} must not stand in {place.value}"
@@ -224,7 +224,7 @@ def test_data_cut_anywhere_is_a_decode_error(parse: Parse, encode: Encode, value
 
 @pytest.mark.parametrize(("parse", "encode", "value", "wire"), WIRE)
 def test_data_left_over_is_a_decode_error(parse: Parse, encode: Encode, value: object, wire: str) -> None:
-    # RFC 9846 §4.2: receivers MUST abort with "decode_error" if there is data left over.
+    # RFC 9846 §4.3: receivers MUST abort with "decode_error" if there is data left over.
     with pytest.raises(DecodeError, match="1 bytes left over"):
         parse(bytes.fromhex(wire) + b"\x00")
 
@@ -338,7 +338,7 @@ def test_server_must_choose_exactly_one_protocol() -> None:
 
 
 def test_two_shares_for_one_group_are_an_illegal_parameter() -> None:
-    # RFC 9846 §4.2.8: clients MUST NOT offer multiple KeyShareEntry values for the same group.
+    # RFC 9846 §4.3.8: clients MUST NOT offer multiple KeyShareEntry values for the same group.
     with pytest.raises(IllegalParameter, match="two shares for one group"):
         ext.parse_key_share_client(ext.encode_key_share_client(((29, b"a"), (23, b"b"), (29, b"c"))))
 

@@ -58,7 +58,7 @@ def test_message_cut_anywhere_is_a_decode_error(message: HandshakeMessage) -> No
 
 @pytest.mark.parametrize("value", [2, 255])
 def test_other_request_update_is_an_illegal_parameter(value: int) -> None:
-    # RFC 9846 §4.6.3.
+    # RFC 9846 §4.7.3.
     with pytest.raises(IllegalParameter) as caught:
         KeyUpdate.parse(bytes([value]))
     assert caught.value.message == f"request_update of a KeyUpdate is {value}"
@@ -69,7 +69,7 @@ def test_request_update_is_a_member_of_its_enum() -> None:
 
 
 def test_empty_ticket_is_a_decode_error() -> None:
-    # RFC 9846 §4.6.1: ticket<1..2^16-1>.
+    # RFC 9846 §4.7.1: ticket<1..2^16-1>.
     with pytest.raises(DecodeError, match="vector of 0 bytes"):
         NewSessionTicket.parse(NewSessionTicket(1, 2, b"", b"").encode()[4:])
 
@@ -88,5 +88,5 @@ def test_duplicate_extension_is_an_illegal_parameter(message: HandshakeMessage) 
 
 
 def test_message_hash() -> None:
-    # RFC 9846 §4.4.1 (and §4): type 254, length of the hash, hash of the first ClientHello.
+    # RFC 9846 §4.1 (and §4): type 254, length of the hash, hash of the first ClientHello.
     assert message_hash(b"\xab" * 32) == b"\xfe\x00\x00\x20" + b"\xab" * 32

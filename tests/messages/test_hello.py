@@ -87,21 +87,21 @@ def test_hello_of_the_ssl_module_comes_back_byte_for_byte() -> None:
 
 
 def test_hello_retry_request_is_told_by_its_random() -> None:
-    # RFC 9846 §4.1.3.
+    # RFC 9846 §4.2.3.
     assert hashlib.sha256(b"HelloRetryRequest").digest() == HELLO_RETRY_REQUEST_RANDOM
     retry = replace(SERVER_HELLO, random=HELLO_RETRY_REQUEST_RANDOM)
     assert ServerHello.parse(retry.encode()[4:]).is_hello_retry_request
 
 
 def test_downgrade_sentinels() -> None:
-    # RFC 9846 §4.1.3.
+    # RFC 9846 §4.2.3.
     assert DOWNGRADE_TLS12.hex() == "444f574e47524401"
     assert DOWNGRADE_TLS11.hex() == "444f574e47524400"
 
 
 @pytest.mark.parametrize("hello", [CLIENT_HELLO, SERVER_HELLO])
 def test_hello_without_extensions(hello: ClientHello | ServerHello) -> None:
-    # RFC 9846 §4.1.2: hellos of earlier versions may have none; an empty block is another thing on the wire.
+    # RFC 9846 §4.2.2: hellos of earlier versions may have none; an empty block is another thing on the wire.
     without = replace(hello, extensions=(), has_extensions=False)
     empty = replace(hello, extensions=())
     for variant in (without, empty):
@@ -124,7 +124,7 @@ def test_hello_cut_anywhere_is_a_decode_error(hello: ClientHello | ServerHello) 
 
 @pytest.mark.parametrize("hello", [CLIENT_HELLO, SERVER_HELLO])
 def test_hello_with_data_after_the_extensions_is_a_decode_error(hello: ClientHello | ServerHello) -> None:
-    # RFC 9846 §4.1.2.
+    # RFC 9846 §4.2.2.
     with pytest.raises(DecodeError, match="1 bytes left over"):
         type(hello).parse(hello.encode()[4:] + b"\x00")
 
@@ -151,14 +151,14 @@ def test_odd_cipher_suites_are_a_decode_error() -> None:
 
 @pytest.mark.parametrize("hello", [CLIENT_HELLO, SERVER_HELLO])
 def test_duplicate_extension_is_an_illegal_parameter(hello: ClientHello | ServerHello) -> None:
-    # RFC 9846 §4.2: there MUST NOT be more than one extension of the same type.
+    # RFC 9846 §4.3: there MUST NOT be more than one extension of the same type.
     twice = replace(hello, extensions=(*hello.extensions, hello.extensions[0]))
     with pytest.raises(IllegalParameter, match="an extension appears twice"):
         type(hello).parse(twice.encode()[4:])
 
 
 def test_pre_shared_key_must_be_last_in_a_client_hello() -> None:
-    # RFC 9846 §4.2.11.
+    # RFC 9846 §4.3.11.
     psk = (int(ExtensionType.PRE_SHARED_KEY), b"")
     last = replace(CLIENT_HELLO, extensions=(*CLIENT_HELLO.extensions, psk))
     assert ClientHello.parse(last.encode()[4:]) == last

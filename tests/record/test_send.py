@@ -292,7 +292,7 @@ def test_requested_rekeys_coalesce_while_output_waits() -> None:
     size = path.output_size
     take(path)
     assert path.write(b"data") == 4
-    assert keys.generation == 2, "before the next application record (RFC 9846 §4.6.3)"
+    assert keys.generation == 2, "before the next application record (RFC 9846 §4.7.3)"
     assert path.output_size < 2 * size + 100
 
 

@@ -81,7 +81,7 @@ def public_key_of(certificate: x509.Certificate) -> PublicKey:
     with reading_certificate():
         key = certificate.public_key()
         if certificate.public_key_algorithm_oid == PublicKeyAlgorithmOID.RSASSA_PSS:
-            # RFC 9846 §4.2.3: a key under the RSASSA-PSS OID is for the rsa_pss_pss schemes only.
+            # RFC 9846 §4.3.3: a key under the RSASSA-PSS OID is for the rsa_pss_pss schemes only.
             key = PSSPublicKey(key, _pss_hash(certificate.tbs_certificate_bytes))
     if not schemes_for(key):
         bare = key.key if isinstance(key, PSSPublicKey) else key

@@ -66,7 +66,7 @@ def load_credentials(
     if isinstance(public, PSSPublicKey):
         key = PSSPrivateKey(key, public.hash_name)
     if usage is not None and not usage.digital_signature:
-        # RFC 9846 §4.4.2.2: the digitalSignature bit MUST be set if the Key Usage extension is present.
+        # RFC 9846 §4.5.1.2: the digitalSignature bit MUST be set if the Key Usage extension is present.
         raise ConfigurationError(
             f"the certificate of {subject_of(leaf)} does not allow digital signatures (its key usage), "
             "which TLS 1.3 needs: have it issued with digitalSignature"

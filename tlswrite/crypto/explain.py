@@ -65,7 +65,7 @@ _SHOWN: Final = 8
 #: Candidates tried as the issuer of one certificate: each costs a signature check.
 _CANDIDATES: Final = 4
 
-# RFC 9846 §4.4.2.4: MD5 MUST, and SHA-1 is RECOMMENDED to, end the handshake with bad_certificate.
+# RFC 9846 §4.5.1.3: MD5 MUST, and SHA-1 is RECOMMENDED to, end the handshake with bad_certificate.
 _WEAK: Final = {
     SignatureAlgorithmOID.RSA_WITH_MD5: "MD5",
     SignatureAlgorithmOID.RSA_WITH_SHA1: "SHA-1",

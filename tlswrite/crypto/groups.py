@@ -4,11 +4,11 @@ A client generates a key share, and finishes it with the server's; a server answ
 once. The two directions differ because a KEM is not symmetric: the client's share holds an encapsulation
 key, the server's a ciphertext.
 
-Sources: RFC 9846 §4.2.8 and §7.4.2, RFC 7748, draft-ietf-tls-ecdhe-mlkem, FIPS 203. Whatever is wrong with
+Sources: RFC 9846 §4.3.8 and §7.4.2, RFC 7748, draft-ietf-tls-ecdhe-mlkem, FIPS 203. Whatever is wrong with
 a peer's share (length, form, not on the curve, small order, out of range) is an illegal_parameter.
 
 Refused: reuse of a share, or of its parts between an offered hybrid and the plain group beside it
-(RFC 9846 §4.2.8: the key_exchange values MUST be generated independently, and MUST NOT be reused for
+(RFC 9846 §4.3.8: the key_exchange values MUST be generated independently, and MUST NOT be reused for
 multiple connections).
 """
 
@@ -38,7 +38,7 @@ __all__ = ["DEFAULT_GROUPS", "GROUPS", "KeyShare", "generate", "respond"]
 class KeyShare(ABC):
     """A key share offered to the peer: its public part, and what finishes the exchange.
 
-    `public` is the key_exchange field of a KeyShareEntry (RFC 9846 §4.2.8).
+    `public` is the key_exchange field of a KeyShareEntry (RFC 9846 §4.3.8).
     """
 
     __slots__ = ("group", "public")
@@ -88,11 +88,11 @@ class _ECDHShare(KeyShare):
         )
 
     def finish(self, peer_public: bytes) -> bytes:
-        # RFC 9846 §4.2.8.2: only the uncompressed form, whose length says that no infinity is meant.
+        # RFC 9846 §4.3.8.2: only the uncompressed form, whose length says that no infinity is meant.
         if len(peer_public) != len(self.public) or peer_public[0] != 4:
             raise IllegalParameter(f"a {self.group.name} key share that is not an uncompressed point")
         try:
-            # RFC 9846 §4.2.8.2: peers MUST validate each other's public value; this refuses
+            # RFC 9846 §4.3.8.2: peers MUST validate each other's public value; this refuses
             # coordinates out of range and points that are not on the curve.
             point = ec.EllipticCurvePublicKey.from_encoded_point(self._curve, peer_public)
             # RFC 9846 §7.4.2: the x-coordinate at its constant length.

@@ -1,11 +1,11 @@
-"""CertificateVerify: signing, verification, and which scheme fits which key (RFC 9846 §4.2.3, §4.4.3).
+"""CertificateVerify: signing, verification, and which scheme fits which key (RFC 9846 §4.3.3, §4.5.2).
 
 A scheme is one algorithm with everything fixed: hash, curve, padding, salt. A key fits a scheme only if it
 is of that algorithm and, for ECDSA, on that curve. RSA has two families that differ in the OID of the
 key in its certificate, which the key objects of `cryptography` do not tell: a key under the RSASSA-PSS OID
 is therefore carried as `PSSPublicKey` or `PSSPrivateKey`, and only the rsa_pss_pss schemes fit those.
 
-Not usable here, whatever a peer says: RSASSA-PKCS1-v1_5 and SHA-1 (RFC 9846 §4.4.3); they are for
+Not usable here, whatever a peer says: RSASSA-PKCS1-v1_5 and SHA-1 (RFC 9846 §4.5.2); they are for
 signatures in certificates only.
 """
 
@@ -45,7 +45,7 @@ __all__ = [
 MIN_RSA_BITS: Final = 2048
 MAX_RSA_BITS: Final = 8192
 
-#: Context strings of CertificateVerify (RFC 9846 §4.4.3).
+#: Context strings of CertificateVerify (RFC 9846 §4.5.2).
 SERVER_CONTEXT: Final = b"TLS 1.3, server CertificateVerify"
 CLIENT_CONTEXT: Final = b"TLS 1.3, client CertificateVerify"
 
@@ -93,7 +93,7 @@ PrivateKey: TypeAlias = (
 
 
 def certificate_verify_content(context_string: bytes, transcript_hash: bytes) -> bytes:
-    """What a CertificateVerify signs (RFC 9846 §4.4.3): 64 spaces, context string, a zero byte, hash."""
+    """What a CertificateVerify signs (RFC 9846 §4.5.2): 64 spaces, context string, a zero byte, hash."""
     return _PADDING + context_string + b"\x00" + transcript_hash
 
 
@@ -113,22 +113,22 @@ def verify(public_key: PublicKey, scheme: int, signature: bytes, data: bytes) ->
     """Checks a peer's signature of `data`.
 
     Raises DecryptError where it does not verify, IllegalParameter where the scheme is not one of TLS 1.3's
-    or does not fit the key (RFC 9846 §4.4.3).
+    or does not fit the key (RFC 9846 §4.5.2).
     """
     algorithm = _ALGORITHMS.get(scheme)
     if algorithm is None:
-        # RFC 9846 §4.4.3: SHA-1 MUST NOT be used in any signatures of CertificateVerify messages;
-        # §4.2.3: RSASSA-PKCS1-v1_5 is not defined for use in signed TLS handshake messages.
+        # RFC 9846 §4.5.2: SHA-1 MUST NOT be used in any signatures of CertificateVerify messages;
+        # §4.3.3: RSASSA-PKCS1-v1_5 is not defined for use in signed TLS handshake messages.
         raise IllegalParameter(f"a CertificateVerify with {name_of(SignatureScheme, scheme)}")
     if not algorithm.fits(public_key):
-        # RFC 9846 §4.4.3: the algorithm MUST be compatible with the key in the certificate.
+        # RFC 9846 §4.5.2: the algorithm MUST be compatible with the key in the certificate.
         raise IllegalParameter(
             f"a CertificateVerify with {name_of(SignatureScheme, scheme)} by {describe(public_key)}"
         )
     try:
         algorithm.verify(public_key, signature, data)
     except InvalidSignature:
-        # RFC 9846 §4.4.3: MUST terminate the handshake with a "decrypt_error" alert.
+        # RFC 9846 §4.5.2: MUST terminate the handshake with a "decrypt_error" alert.
         raise DecryptError(f"a {name_of(SignatureScheme, scheme)} signature that does not verify") from None
 
 
@@ -164,7 +164,7 @@ class _Algorithm(Protocol):
 
 
 class _ECDSA:
-    """ECDSA; the curve is bound to the scheme (RFC 9846 §4.2.3)."""
+    """ECDSA; the curve is bound to the scheme (RFC 9846 §4.3.3)."""
 
     def __init__(self, curve: type[ec.EllipticCurve], hash_algorithm: hashes.HashAlgorithm) -> None:
         self._curve = curve
@@ -183,7 +183,7 @@ class _ECDSA:
 
 
 class _RSAPSS:
-    """RSASSA-PSS with MGF1 of the same hash and a salt of its length (RFC 9846 §4.2.3)."""
+    """RSASSA-PSS with MGF1 of the same hash and a salt of its length (RFC 9846 §4.3.3)."""
 
     def __init__(self, hash_algorithm: hashes.HashAlgorithm) -> None:
         self._hash = hash_algorithm

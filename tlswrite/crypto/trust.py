@@ -77,7 +77,7 @@ class TrustAnchors:
 
     @property
     def subjects(self) -> tuple[bytes, ...]:
-        """The subjects' distinguished names in DER form (for certificate_authorities, RFC 9846 §4.2.4)."""
+        """The subjects' distinguished names in DER form (for certificate_authorities, RFC 9846 §4.3.4)."""
         if self._subjects is None:
             self._subjects = tuple(certificate.subject.public_bytes() for certificate in self.certificates)
         return self._subjects
@@ -127,7 +127,7 @@ _REMEMBERED: Final = 32
 
 
 def _leaf_usage(_: verification.Policy, __: x509.Certificate, usage: x509.KeyUsage | None) -> None:
-    # RFC 9846 §4.4.2.2: the digitalSignature bit MUST be set if the Key Usage extension is present.
+    # RFC 9846 §4.5.1.2: the digitalSignature bit MUST be set if the Key Usage extension is present.
     if usage is not None and not usage.digital_signature:
         raise ValueError("its key usage does not allow digital signatures")
 

@@ -66,13 +66,13 @@ class HandshakeIO(Protocol):
         """Whether an alert in the clear is taken until the first protected record."""
 
     def skip_early_data(self) -> None:
-        """Discard the early data that may follow a ClientHello (RFC 9846 §4.2.10), up to a limit."""
+        """Discard the early data that may follow a ClientHello (RFC 9846 §4.3.10), up to a limit."""
 
     def complete(self, result: Negotiated, after: AfterHandshake) -> None:
         """The handshake is finished; application data may flow. `after` takes what comes later."""
 
     def request_write_key_update(self) -> None:
-        """Answer the peer's update_requested before the next application record (RFC 9846 §4.6.3)."""
+        """Answer the peer's update_requested before the next application record (RFC 9846 §4.7.3)."""
 
     @property
     def delivered(self) -> int:
@@ -89,7 +89,7 @@ class AfterHandshake(Protocol):
         """The message that announces the next write key, and the sealer under it."""
 
     def request_certificate(self, io: HandshakeIO) -> None:
-        """Ask the client for a certificate (RFC 9846 §4.6.2). Raises CallerError where that cannot be."""
+        """Ask the client for a certificate (RFC 9846 §4.7.2). Raises CallerError where that cannot be."""
 
     def export(self, label: bytes, length: int, context: bytes) -> bytes:
         """Exported keying material (RFC 9846 §7.5), `length` bytes."""

@@ -11,7 +11,7 @@ __all__ = ["HEADER_SIZE", "Extensions", "HandshakeMessage", "WithExtensions", "f
 #: Handshake header: msg_type (1), length (3) (RFC 9846 §4). Bytes.
 HEADER_SIZE: Final = 4
 
-#: Extensions of one block in wire order: extension_type, extension_data (RFC 9846 §4.2).
+#: Extensions of one block in wire order: extension_type, extension_data (RFC 9846 §4.3).
 Extensions = tuple[tuple[int, bytes], ...]
 
 

@@ -1,4 +1,4 @@
-"""Certificate, CertificateRequest and CertificateVerify (RFC 9846 §4.3.2, §4.4.2, §4.4.3)."""
+"""Certificate, CertificateRequest and CertificateVerify (RFC 9846 §4.4.2, §4.5.1, §4.5.2)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["Certificate", "CertificateEntry", "CertificateRequest", "Certificate
 
 @dataclass(frozen=True, slots=True)
 class CertificateEntry(WithExtensions):
-    """One certificate of a chain, in DER, and its extensions (RFC 9846 §4.4.2)."""
+    """One certificate of a chain, in DER, and its extensions (RFC 9846 §4.5.1)."""
 
     der: bytes
     extensions: Extensions = ()
@@ -25,7 +25,7 @@ class CertificateEntry(WithExtensions):
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """Certificate (RFC 9846 §4.4.2): the chain, the sender's own first; empty when a client has none."""
+    """Certificate (RFC 9846 §4.5.1): the chain, the sender's own first; empty when a client has none."""
 
     TYPE: ClassVar = HandshakeType.CERTIFICATE
 
@@ -52,7 +52,7 @@ class Certificate:
 
 @dataclass(frozen=True, slots=True)
 class CertificateRequest(WithExtensions):
-    """CertificateRequest (RFC 9846 §4.3.2)."""
+    """CertificateRequest (RFC 9846 §4.4.2)."""
 
     TYPE: ClassVar = HandshakeType.CERTIFICATE_REQUEST
 
@@ -76,7 +76,7 @@ class CertificateRequest(WithExtensions):
 
 @dataclass(frozen=True, slots=True)
 class CertificateVerify:
-    """CertificateVerify (RFC 9846 §4.4.3)."""
+    """CertificateVerify (RFC 9846 §4.5.2)."""
 
     TYPE: ClassVar = HandshakeType.CERTIFICATE_VERIFY
 

@@ -1,7 +1,7 @@
-"""Extensions (RFC 9846 §4.2): the block, what may stand where, and each one's extension_data.
+"""Extensions (RFC 9846 §4.3): the block, what may stand where, and each one's extension_data.
 
 `parse_x` and `encode_x` stand side by side and deal in extension_data only, without type and length.
-Parsing raises `DecodeError` for bad syntax, trailing data included (§4.2), and `IllegalParameter` for a value
+Parsing raises `DecodeError` for bad syntax, trailing data included (§4.3), and `IllegalParameter` for a value
 that the extension's own specification forbids. What depends on other messages is the handshake's to check.
 """
 
@@ -23,7 +23,7 @@ from tlswrite.messages.base import Extensions
 
 
 class Place(Enum):
-    """The messages that carry extensions, with the abbreviations of RFC 9846 §4.2."""
+    """The messages that carry extensions, with the abbreviations of RFC 9846 §4.3."""
 
     CH = "ClientHello"
     SH = "ServerHello"
@@ -52,7 +52,7 @@ def parse_extensions(block: bytes) -> Extensions:
         raise DecodeError(f"extension 0x{code:04x} runs {at - end} bytes past the end of the extensions")
     if len(found) > MAX_EXTENSIONS:
         raise DecodeError(f"{len(found)} extensions in one message, more than {MAX_EXTENSIONS}")
-    # RFC 9846 §4.2: there MUST NOT be more than one extension of the same type in a block.
+    # RFC 9846 §4.3: there MUST NOT be more than one extension of the same type in a block.
     if len(seen) != len(found):
         raise IllegalParameter("an extension appears twice in one message")
     return tuple(found)
@@ -74,7 +74,7 @@ _HEAD = struct.Struct(">HH")
 
 _CH_ONLY: Final = frozenset({Place.CH})
 
-#: Where each extension that is recognised here may stand in TLS 1.3 (RFC 9846 §4.2, the table; the registry
+#: Where each extension that is recognised here may stand in TLS 1.3 (RFC 9846 §4.3, the table; the registry
 #: "TLS ExtensionType Values" for those that the RFC does not list). The ones that only TLS 1.2 uses may stand
 #: in a ClientHello, which may be offering both versions.
 ALLOWED: Final[dict[ExtensionType, frozenset[Place]]] = {
@@ -114,8 +114,8 @@ _FORBIDDEN: Final = {
 
 def check_allowed(extensions: Extensions, place: Place) -> None:
     """Raise `IllegalParameter` if a recognised extension stands in a message that is not its place."""
-    # RFC 9846 §4.2: a recognised extension that is not specified for the message MUST be refused with
-    # "illegal_parameter"; §4.3.1 says so again of EncryptedExtensions.
+    # RFC 9846 §4.3: a recognised extension that is not specified for the message MUST be refused with
+    # "illegal_parameter"; §4.4.1 says so again of EncryptedExtensions.
     forbidden = _FORBIDDEN[place]
     for code, _ in extensions:
         if code in forbidden:
@@ -206,7 +206,7 @@ def encode_alpn_server(protocol: bytes) -> bytes:
 
 
 def parse_supported_versions_client(data: bytes) -> tuple[int, ...]:
-    """The versions that a client offers, most preferred first (RFC 9846 §4.2.1)."""
+    """The versions that a client offers, most preferred first (RFC 9846 §4.3.1)."""
     reader = Reader(data)
     versions = reader.vector8(2, 254)
     reader.finish()
@@ -218,7 +218,7 @@ def encode_supported_versions_client(versions: Sequence[int]) -> bytes:
 
 
 def parse_supported_versions_server(data: bytes) -> int:
-    """selected_version of a ServerHello or HelloRetryRequest (RFC 9846 §4.2.1)."""
+    """selected_version of a ServerHello or HelloRetryRequest (RFC 9846 §4.3.1)."""
     return _only_u16(data)
 
 
@@ -227,7 +227,7 @@ def encode_supported_versions_server(version: int) -> bytes:
 
 
 def parse_supported_groups(data: bytes) -> tuple[int, ...]:
-    """named_group_list, most preferred first (RFC 9846 §4.2.7)."""
+    """named_group_list, most preferred first (RFC 9846 §4.3.7)."""
     reader = Reader(data)
     groups = reader.vector16(2)
     reader.finish()
@@ -239,7 +239,7 @@ def encode_supported_groups(groups: Sequence[int]) -> bytes:
 
 
 def parse_signature_algorithms(data: bytes) -> tuple[int, ...]:
-    """The schemes of signature_algorithms(_cert), most preferred first (RFC 9846 §4.2.3)."""
+    """The schemes of signature_algorithms(_cert), most preferred first (RFC 9846 §4.3.3)."""
     reader = Reader(data)
     schemes = reader.vector16(2, 0xFFFE)
     reader.finish()
@@ -254,14 +254,14 @@ def encode_signature_algorithms(schemes: Sequence[int]) -> bytes:
 
 
 def parse_key_share_client(data: bytes) -> tuple[tuple[int, bytes], ...]:
-    """client_shares: group and key_exchange of each, most preferred first (RFC 9846 §4.2.8); may be empty."""
+    """client_shares: group and key_exchange of each, most preferred first (RFC 9846 §4.3.8); may be empty."""
     reader = Reader(data)
     entries = reader.sub16()
     reader.finish()
     shares = []
     while not entries.at_end():
         shares.append((entries.u16(), entries.vector16(1)))
-    # RFC 9846 §4.2.8: clients MUST NOT offer two shares for one group; a server may check.
+    # RFC 9846 §4.3.8: clients MUST NOT offer two shares for one group; a server may check.
     if len({group for group, _ in shares}) != len(shares):
         raise IllegalParameter("key_share has two shares for one group")
     return tuple(shares)
@@ -272,7 +272,7 @@ def encode_key_share_client(shares: Sequence[tuple[int, bytes]]) -> bytes:
 
 
 def parse_key_share_server(data: bytes) -> tuple[int, bytes]:
-    """server_share: group and key_exchange (RFC 9846 §4.2.8)."""
+    """server_share: group and key_exchange (RFC 9846 §4.3.8)."""
     reader = Reader(data)
     share = (reader.u16(), reader.vector16(1))
     reader.finish()
@@ -284,7 +284,7 @@ def encode_key_share_server(group: int, key_exchange: bytes) -> bytes:
 
 
 def parse_key_share_hello_retry(data: bytes) -> int:
-    """selected_group of a HelloRetryRequest (RFC 9846 §4.2.8)."""
+    """selected_group of a HelloRetryRequest (RFC 9846 §4.3.8)."""
     return _only_u16(data)
 
 
@@ -293,7 +293,7 @@ def encode_key_share_hello_retry(group: int) -> bytes:
 
 
 def parse_cookie(data: bytes) -> bytes:
-    """cookie (RFC 9846 §4.2.2)."""
+    """cookie (RFC 9846 §4.3.2)."""
     reader = Reader(data)
     cookie = reader.vector16(1)
     reader.finish()
@@ -324,7 +324,7 @@ def encode_record_size_limit(limit: int) -> bytes:
 
 
 def parse_psk_key_exchange_modes(data: bytes) -> tuple[int, ...]:
-    """ke_modes (RFC 9846 §4.2.9)."""
+    """ke_modes (RFC 9846 §4.3.9)."""
     reader = Reader(data)
     modes = reader.vector8(1)
     reader.finish()
@@ -336,7 +336,7 @@ def encode_psk_key_exchange_modes(modes: Sequence[int]) -> bytes:
 
 
 def parse_early_data(data: bytes) -> None:
-    """early_data of a ClientHello or EncryptedExtensions: empty (RFC 9846 §4.2.10)."""
+    """early_data of a ClientHello or EncryptedExtensions: empty (RFC 9846 §4.3.10)."""
     _empty(data)
 
 
@@ -345,7 +345,7 @@ def encode_early_data() -> bytes:
 
 
 def parse_early_data_ticket(data: bytes) -> int:
-    """max_early_data_size of a NewSessionTicket, in bytes (RFC 9846 §4.6.1)."""
+    """max_early_data_size of a NewSessionTicket, in bytes (RFC 9846 §4.7.1)."""
     reader = Reader(data)
     size = reader.u32()
     reader.finish()
@@ -360,7 +360,7 @@ def encode_early_data_ticket(size: int) -> bytes:
 
 
 def parse_certificate_authorities(data: bytes) -> tuple[bytes, ...]:
-    """Distinguished names in DER (RFC 9846 §4.2.4)."""
+    """Distinguished names in DER (RFC 9846 §4.3.4)."""
     reader = Reader(data)
     names = reader.sub16(3)
     reader.finish()
@@ -375,7 +375,7 @@ def encode_certificate_authorities(authorities: Sequence[bytes]) -> bytes:
 
 
 def parse_post_handshake_auth(data: bytes) -> None:
-    """post_handshake_auth: empty (RFC 9846 §4.2.6)."""
+    """post_handshake_auth: empty (RFC 9846 §4.3.6)."""
     _empty(data)
 
 
@@ -409,7 +409,7 @@ def encode_status_request(responders: Sequence[bytes] = (), request_extensions: 
 
 
 def parse_certificate_status(data: bytes) -> bytes:
-    """The OCSP response (DER) of a status_request in a CertificateEntry (RFC 9846 §4.4.2.1)."""
+    """The OCSP response (DER) of a status_request in a CertificateEntry (RFC 9846 §4.5.1.1)."""
     reader = Reader(data)
     status_type = reader.u8()
     if status_type != CertificateStatusType.ocsp:

@@ -27,7 +27,7 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class EncryptedExtensions(WithExtensions):
-    """EncryptedExtensions (RFC 9846 §4.3.1)."""
+    """EncryptedExtensions (RFC 9846 §4.4.1)."""
 
     TYPE: ClassVar = HandshakeType.ENCRYPTED_EXTENSIONS
 
@@ -46,7 +46,7 @@ class EncryptedExtensions(WithExtensions):
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """Finished (RFC 9846 §4.4.4); the length of verify_data is the hash's, which the handshake checks."""
+    """Finished (RFC 9846 §4.5.3); the length of verify_data is the hash's, which the handshake checks."""
 
     TYPE: ClassVar = HandshakeType.FINISHED
 
@@ -62,7 +62,7 @@ class Finished:
 
 @dataclass(frozen=True, slots=True)
 class KeyUpdate:
-    """KeyUpdate (RFC 9846 §4.6.3)."""
+    """KeyUpdate (RFC 9846 §4.7.3)."""
 
     TYPE: ClassVar = HandshakeType.KEY_UPDATE
 
@@ -73,7 +73,7 @@ class KeyUpdate:
         reader = Reader(body)
         value = reader.u8()
         reader.finish()
-        # RFC 9846 §4.6.3: any other value MUST be refused with "illegal_parameter".
+        # RFC 9846 §4.7.3: any other value MUST be refused with "illegal_parameter".
         if value > KeyUpdateRequest.update_requested:
             raise IllegalParameter(f"request_update of a KeyUpdate is {value}")
         return cls(KeyUpdateRequest(value))
@@ -84,7 +84,7 @@ class KeyUpdate:
 
 @dataclass(frozen=True, slots=True)
 class NewSessionTicket(WithExtensions):
-    """NewSessionTicket (RFC 9846 §4.6.1); `lifetime` in seconds."""
+    """NewSessionTicket (RFC 9846 §4.7.1); `lifetime` in seconds."""
 
     TYPE: ClassVar = HandshakeType.NEW_SESSION_TICKET
 
@@ -118,7 +118,7 @@ class NewSessionTicket(WithExtensions):
 
 @dataclass(frozen=True, slots=True)
 class EndOfEarlyData:
-    """EndOfEarlyData (RFC 9846 §4.5): empty."""
+    """EndOfEarlyData (RFC 9846 §4.6): empty."""
 
     TYPE: ClassVar = HandshakeType.END_OF_EARLY_DATA
 
@@ -132,5 +132,5 @@ class EndOfEarlyData:
 
 
 def message_hash(digest: bytes) -> bytes:
-    """The message that replaces the first ClientHello, given its hash (RFC 9846 §4.4.1)."""
+    """The message that replaces the first ClientHello, given its hash (RFC 9846 §4.1)."""
     return frame(HandshakeType.MESSAGE_HASH, digest)

@@ -1,4 +1,4 @@
-"""ClientHello, ServerHello and HelloRetryRequest (RFC 9846 §4.1)."""
+"""ClientHello, ServerHello and HelloRetryRequest (RFC 9846 §4.2)."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from tlswrite.messages.extensions import encode_extensions, parse_extensions
 
 __all__ = ["DOWNGRADE_TLS11", "DOWNGRADE_TLS12", "HELLO_RETRY_REQUEST_RANDOM", "ClientHello", "ServerHello"]
 
-#: ServerHello.random of a HelloRetryRequest: SHA-256 of "HelloRetryRequest" (RFC 9846 §4.1.3).
+#: ServerHello.random of a HelloRetryRequest: SHA-256 of "HelloRetryRequest" (RFC 9846 §4.2.3).
 HELLO_RETRY_REQUEST_RANDOM: Final = bytes.fromhex(
     "cf21ad74e59a6111be1d8c021e65b891c2a211167abb8c5e079e09e2c8a8339c"
 )
 
-#: Last 8 bytes of ServerHello.random when a TLS 1.3 server negotiates TLS 1.2 (RFC 9846 §4.1.3).
+#: Last 8 bytes of ServerHello.random when a TLS 1.3 server negotiates TLS 1.2 (RFC 9846 §4.2.3).
 DOWNGRADE_TLS12: Final = b"DOWNGRD\x01"
 
 #: The same for TLS 1.1 and below.
@@ -27,7 +27,7 @@ DOWNGRADE_TLS11: Final = b"DOWNGRD\x00"
 
 @dataclass(frozen=True, slots=True)
 class ClientHello(WithExtensions):
-    """ClientHello (RFC 9846 §4.1.2).
+    """ClientHello (RFC 9846 §4.2.2).
 
     `has_extensions` is False for one that ends after the compression methods, as TLS 1.2 and before allow.
     """
@@ -50,7 +50,7 @@ class ClientHello(WithExtensions):
         session_id = reader.vector8(0, 32)
         cipher_suites = parse_u16s(reader.vector16(2, 0xFFFE))
         compression_methods = reader.vector8(1)
-        # RFC 9846 §4.1.2: hellos of earlier versions may end here; what follows must be a valid block of
+        # RFC 9846 §4.2.2: hellos of earlier versions may end here; what follows must be a valid block of
         # extensions with nothing after it, or it is a "decode_error".
         has_extensions = not reader.at_end()
         extensions = parse_extensions(reader.vector16()) if has_extensions else ()
@@ -74,7 +74,7 @@ class ClientHello(WithExtensions):
 
 @dataclass(frozen=True, slots=True)
 class ServerHello(WithExtensions):
-    """ServerHello, and HelloRetryRequest, which is one with a special random (RFC 9846 §4.1.3, §4.1.4).
+    """ServerHello, and HelloRetryRequest, which is one with a special random (RFC 9846 §4.2.3, §4.2.4).
 
     `has_extensions` is False for one that ends after the compression method, as TLS 1.2 and before allow.
     """
@@ -122,7 +122,7 @@ class ServerHello(WithExtensions):
 
 
 def _check_pre_shared_key_is_last(extensions: Extensions) -> None:
-    # RFC 9846 §4.2.11: servers MUST check that pre_shared_key is the last extension of the ClientHello and
+    # RFC 9846 §4.3.11: servers MUST check that pre_shared_key is the last extension of the ClientHello and
     # otherwise refuse it with "illegal_parameter".
     for code, _ in extensions[:-1]:
         if code == _PRE_SHARED_KEY:

@@ -271,7 +271,7 @@ class ReceivePath:
         if buffer[start] != _APPLICATION_DATA or stop > self._end or not limits.TAG < length <= OUT_ROOM:
             return 0
         opener = self._opener
-        # RFC 9846 §4.2.10: behind a HelloRetryRequest all records with this outer type are skipped, else
+        # RFC 9846 §4.3.10: behind a HelloRetryRequest all records with this outer type are skipped, else
         # those that fail deprotection; the first that does not fail begins the client's second flight.
         if stop - start > self.early_data_room or (
             opener is not None and _can_open(opener, buffer, start, stop, out)

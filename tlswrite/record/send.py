@@ -193,7 +193,7 @@ class SendPath:
     def request_rekey(self) -> None:
         """Replace the key before the next application record; at once when no output waits.
 
-        A peer that asks often while it does not read is so answered once (RFC 9846 §4.6.3), and cannot
+        A peer that asks often while it does not read is so answered once (RFC 9846 §4.7.3), and cannot
         make the output grow.
         """
         if self.rekey is None or self.closed:
