@@ -241,8 +241,7 @@ class ServerHandshake:
         transcript = self.transcript
         flight = EncryptedExtensions(tuple(self.extensions())).encode()
         if config.verify_mode != ssl.CERT_NONE:
-            # RFC 9846 §4.4.2: the context is empty in the handshake.
-            flight += certificate_request(b"", config.signature_schemes, config.trust_anchors)
+            flight += self.certificate_request()
         transcript.add(flight)
         flight += certificate_messages(
             transcript, self.credentials, self.scheme, SERVER_CONTEXT, self.entropy
@@ -271,6 +270,11 @@ class ServerHandshake:
         if config.groups[0] not in offer.shares:
             # RFC 9846 §4.3.7: there is a group that the server prefers to those of the shares.
             yield ExtensionType.SUPPORTED_GROUPS, ext.encode_supported_groups(config.groups)
+
+    def certificate_request(self) -> bytes:
+        """The CertificateRequest of the handshake."""
+        # RFC 9846 §4.4.2: the context is empty in the handshake.
+        return certificate_request(b"", self.config.signature_schemes, self.config.trust_anchors)
 
     def receive_client_identity(self) -> Generator[Wait, Message, None]:
         """WAIT_CERT, and WAIT_CV where the client has a certificate."""
