@@ -2,67 +2,50 @@
 
 `rfc8448.json` holds the document's five traces step by step. First every derivation of every trace is made
 again; then both engines are put into each full handshake, with the trace's random values and keys in place
-of the system's, and must send what the trace sends. The 1024-bit RSA key of the traces is too small to be
-accepted as a peer's, so a client takes the server's identity of three traces as given.
+of the system's, and must send what the trace sends: message for message, and as whole connections record for
+record. The 1024-bit RSA keys of the traces are too small to be accepted as a peer's, so the signatures made
+with them are verified here.
 
 The PSK handshake (section 4) is compared as far as it does not need resumption.
 """
 
 from __future__ import annotations
 
-import json
 import ssl
 from collections.abc import Generator
-from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec, rsa, x25519
+from cryptography.hazmat.primitives.asymmetric import ec, x25519
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from tests.support.engine import client_config
 from tests.support.handshakes import CCS, Recorder, Side, open_record
-from tlswrite.config import ServerConfig
-from tlswrite.crypto.credentials import Credentials
-from tlswrite.crypto.groups import KeyShare
+from tests.support.rfc8448 import (
+    FULL,
+    SUITE,
+    TRACES,
+    TraceClient,
+    TraceEntropy,
+    TraceServer,
+    message,
+    records,
+    server_config,
+    share,
+    steps,
+    trace_credentials,
+)
+from tlswrite.config import ClientConfig
+from tlswrite.connection import TLSConnection
 from tlswrite.crypto.kdf import hkdf_expand, hkdf_extract, hmac_digest, new_hash
-from tlswrite.crypto.suites import SUITES
+from tlswrite.errors import WantReadError, ZeroReturnError
 from tlswrite.handshake.offer import Offer
-from tlswrite.handshake.runner import HandshakeGenerator
-from tlswrite.iana import CipherSuite, ContentType, HandshakeType, NamedGroup, SignatureScheme
+from tlswrite.iana import ContentType, HandshakeType, NamedGroup
 from tlswrite.messages import extensions as ext
-from tlswrite.messages.base import Extensions
-from tlswrite.messages.certificate import Certificate, CertificateVerify
-from tlswrite.messages.finish import EncryptedExtensions
 from tlswrite.messages.framing import MESSAGES
-from tlswrite.messages.hello import ClientHello, ServerHello
-from tlswrite.tls13.authentication import receive_finished
-from tlswrite.tls13.client import ClientHandshake
+from tlswrite.messages.hello import ClientHello
 from tlswrite.tls13.schedule import traffic_keys
-from tlswrite.tls13.server import ServerHandshake
 from tlswrite.transcript import Transcript
-
-VECTORS: dict[str, Any] = json.loads((Path(__file__).parent / "rfc8448.json").read_text())
-TRACES: dict[str, Any] = VECTORS["traces"]
-SUITE = SUITES[CipherSuite.TLS_AES_128_GCM_SHA256]
-#: The traces without a pre-shared key: 1-RTT, HelloRetryRequest, client authentication, compatibility mode.
-FULL = ("3", "5", "6", "7")
-
-
-def steps(trace: str, what: str, who: str | None = None) -> list[dict[str, bytes]]:
-    """The steps of a trace under that name, their values as bytes."""
-    return [
-        {key: bytes.fromhex(value) for key, value in step.items() if key not in ("who", "what")}
-        for step in TRACES[trace]["steps"]
-        if step["what"] == what and who in (None, step["who"])
-    ]
-
-
-def message(trace: str, name: str, who: str) -> list[bytes]:
-    return [step[name] for step in steps(trace, f"construct a {name} handshake message", who)] + [
-        step[name] for step in steps(trace, f"construct an {name} handshake message", who)
-    ]
-
 
 # ---- every derivation -------------------------------------------------------------------------------
 
@@ -105,128 +88,26 @@ def test_messages_are_parsed_and_written_unchanged(trace: str) -> None:
     assert count >= 6 - 2 * (trace == "4")
 
 
-# ---- what stands in for the system's entropy ---------------------------------------------------------
+# ---- the handshakes, message for message -------------------------------------------------------------
+
+SERVER_FLIGHT = ("EncryptedExtensions", "CertificateRequest", "Certificate", "CertificateVerify", "Finished")
 
 
-class Share(KeyShare):
-    """A key share with the trace's private key."""
-
-    def __init__(self, group: NamedGroup, private: bytes, public: bytes) -> None:
-        super().__init__(group, public)
-        self.private = private
-
-    def finish(self, peer_public: bytes) -> bytes:
-        if self.group is NamedGroup.x25519:
-            key = x25519.X25519PrivateKey.from_private_bytes(self.private)
-            return key.exchange(x25519.X25519PublicKey.from_public_bytes(peer_public))
-        curve = ec.SECP256R1()
-        point = ec.EllipticCurvePublicKey.from_encoded_point(curve, peer_public)
-        return ec.derive_private_key(int.from_bytes(self.private, "big"), curve).exchange(ec.ECDH(), point)
-
-
-def share(trace: str, who: str, nth: int = 0) -> Share:
-    found: list[Share] = []
-    for step in TRACES[trace]["steps"]:
-        if step["who"] == who and step["what"].startswith("create an ephemeral"):
-            group = NamedGroup.x25519 if "x25519" in step["what"] else NamedGroup.secp256r1
-            found.append(Share(group, bytes.fromhex(step["private key"]), bytes.fromhex(step["public key"])))
-    return found[nth]
-
-
-class TraceEntropy:
-    """Hands out what the trace has."""
-
-    def __init__(self, trace: str, who: str, randoms: list[bytes]) -> None:
-        self.trace = trace
-        self.who = who
-        self.randoms = randoms
-
-    def random(self, size: int) -> bytes:
-        value = self.randoms.pop(0)
-        assert len(value) == size
-        return value
-
-    def generate(self, group: int) -> KeyShare:
-        found = share(self.trace, self.who, 1)
-        assert found.group == group
-        return found
-
-    def respond(self, group: int, client_public: bytes) -> tuple[bytes, bytes]:
-        own = share(self.trace, "server")
-        assert own.group == group
-        return own.public, own.finish(client_public)
-
-    def sign(self, private_key: Any, scheme: int, data: bytes) -> bytes:
-        verify = CertificateVerify.parse(message(self.trace, "CertificateVerify", self.who)[0][4:])
-        assert verify.scheme == scheme
-        return verify.signature
-
-
-def trace_credentials(trace: str, who: str) -> Credentials:
-    """The trace's certificate; only its signature is known for some, so nothing is signed with the key."""
-    certificate = Certificate.parse(message(trace, "Certificate", who)[0][4:])
-    scheme = CertificateVerify.parse(message(trace, "CertificateVerify", who)[0][4:]).scheme
-    key = rsa.generate_private_key(65537, 2048)
-    return Credentials(tuple(entry.der for entry in certificate.entries), key, (SignatureScheme(scheme),), ())
-
-
-def records(trace: str, who: str) -> list[tuple[bytes, bytes]]:
-    """Payload and complete record of all protected records that one side sends, in order."""
-    return [
-        (bytes.fromhex(step["payload"]), bytes.fromhex(step["complete record"]))
-        for step in TRACES[trace]["steps"]
-        if step["who"] == who and step["what"].startswith("send") and step["complete record"][:2] == "17"
-    ]
-
-
-# ---- the engines ------------------------------------------------------------------------------------
-
-
-class TraceClient(ClientHandshake):
-    """A client that begins with the trace's ClientHello."""
-
-    def begin(self, trace: str) -> None:
-        raw = message(trace, "ClientHello", "client")[0]
-        hello = ClientHello.parse(raw[4:])
-        own = share(trace, "client")
-        self.offer = Offer(
-            hello,
-            raw,
-            "server",
-            (NamedGroup.x25519, NamedGroup.secp256r1),
-            {own.group: own},
-            frozenset(code for code, _ in hello.extensions),
-        )
-        self.transcript.add(raw)
-
-    def take_identity(self, trace: str) -> None:
-        for name in ("CertificateRequest", "Certificate", "CertificateVerify"):
-            for raw in message(trace, name, "server"):
-                self.transcript.add(raw)
-
-    def follow(self, trace: str) -> HandshakeGenerator:
-        yield from self.receive_server_hello()
-        yield from self.receive_encrypted_extensions()
-        if trace == "6":
-            yield from self.receive_server_identity()
-        else:
-            self.take_identity(trace)
-        yield from receive_finished(self.transcript, self.suite, self.schedule.server_handshake)
-        self.finish()
+def trace_client_config(trace: str) -> ClientConfig:
+    config = client_config(
+        verify_mode=ssl.CERT_NONE,
+        check_hostname=False,
+        middlebox_compatibility=trace == "7",
+    )
+    if trace == "6":  # its scheme fits only the trace's key, which nobody has
+        object.__setattr__(config, "credentials", trace_credentials(trace, "client"))
+    return config
 
 
 @pytest.mark.parametrize("trace", FULL)
 def test_the_client_sends_what_the_trace_sends(trace: str) -> None:
     io = Recorder()
-    config = client_config(
-        verify_mode=ssl.CERT_NONE,
-        check_hostname=False,
-        middlebox_compatibility=trace == "7",
-        credentials=None,
-    )
-    if trace == "6":
-        object.__setattr__(config, "credentials", trace_credentials(trace, "client"))
-    client = TraceClient(io, config, "server", TraceEntropy(trace, "client", []))
+    client = TraceClient(io, trace_client_config(trace), "server", TraceEntropy(trace, "client", []))
     client.begin(trace)
     side = Side(io, client.follow(trace))
     side.start()
@@ -246,10 +127,9 @@ def test_the_client_sends_what_the_trace_sends(trace: str) -> None:
         client.offer = replay
     side.receive(hellos[-1])
     side.receive(message(trace, "EncryptedExtensions", "server")[0])
-    if trace == "6":
-        for name in ("CertificateRequest", "Certificate", "CertificateVerify"):
-            side.receive(message(trace, name, "server")[0])
-    side.receive(message(trace, "Finished", "server")[0])
+    for name in ("CertificateRequest", "Certificate", "CertificateVerify", "Finished"):
+        for raw in message(trace, name, "server"):
+            side.receive(raw)
     assert side.error is None
     assert io.result is not None
     assert (CCS in io.log) == (trace == "7")
@@ -291,54 +171,26 @@ def check_opened(io: Recorder, wanted: list[tuple[bytes, bytes]]) -> None:
         assert open_record(io.openers[0 if index == 0 else -1], record)[1] == payload
 
 
-class TraceServer(ServerHandshake):
-    """A server that says in EncryptedExtensions and CertificateRequest what the trace's says."""
-
-    trace: str
-
-    def extensions(self) -> Generator[tuple[int, bytes], None, None]:
-        raw = message(self.trace, "EncryptedExtensions", "server")[0]
-        said: Extensions = EncryptedExtensions.parse(raw[4:]).extensions
-        yield from said
-
-    def make_cookie(self) -> bytes:
-        retry = ServerHello.parse(message(self.trace, "ServerHello", "server")[0][4:])
-        data = retry.extension(ext.ExtensionType.COOKIE)
-        assert data is not None
-        return ext.parse_cookie(data)
-
-
-@pytest.mark.parametrize("trace", ["3", "5", "7"])
+@pytest.mark.parametrize("trace", FULL)
 def test_the_server_sends_what_the_trace_sends(trace: str) -> None:
     io = Recorder()
-    config = ServerConfig(
-        credentials=(trace_credentials(trace, "server"),),
-        groups=(share(trace, "server").group,),
-        hello_retry_cookie=trace == "5",
-    )
     hellos = message(trace, "ServerHello", "server")
-    server = TraceServer(
-        io, config, TraceEntropy(trace, "server", [ServerHello.parse(hellos[-1][4:]).random])
-    )
-    server.trace = trace
-    side = Side(io, server.run())
+    side = Side(io, TraceServer(io, server_config(trace), trace).run())
     side.start()
     for raw, answer in zip(message(trace, "ClientHello", "client"), hellos, strict=True):
         side.receive(raw)
         assert side.error is None
         sent = io.take()
         assert sent[0] == answer
-    assert sent[1:] == [
-        raw
-        for name in ("EncryptedExtensions", "Certificate", "CertificateVerify", "Finished")
-        for raw in message(trace, name, "server")
-    ]
+    assert sent[1:] == [raw for name in SERVER_FLIGHT for raw in message(trace, name, "server")]
     assert (CCS in io.log) == (trace == "7")
     flight, *rest = records(trace, "server")
     assert b"".join(sent[1:]) == flight[0]
     # The trace's limit is 16385 bytes; a record_size_limit leaves the record as it is.
     assert io.sealers[0].seal(ContentType.HANDSHAKE, flight[0]) == flight[1]
-    side.receive(message(trace, "Finished", "client")[0])
+    for name in ("Certificate", "CertificateVerify", "Finished"):
+        for raw in message(trace, name, "client"):
+            side.receive(raw)
     assert side.error is None
     assert io.result is not None
     for payload, record in rest:
@@ -347,6 +199,67 @@ def test_the_server_sends_what_the_trace_sends(trace: str) -> None:
             kind = ContentType.HANDSHAKE
         assert io.sealers[-1].seal(kind, payload) == record
     check_opened(io, records(trace, "client"))
+
+
+# ---- the connections, record for record --------------------------------------------------------------
+
+
+@pytest.mark.parametrize("trace", FULL)
+def test_a_server_on_the_wire(trace: str) -> None:
+    connection = TLSConnection(server_config(trace))
+    control = connection._control
+    control.start(TraceServer(control, server_config(trace), trace).run())
+    replay(connection, trace, "server")
+
+
+@pytest.mark.parametrize("trace", ["3", "6", "7"])  # the second ClientHello of 5 has what ours never has
+def test_a_client_on_the_wire(trace: str) -> None:
+    config = trace_client_config(trace)
+    connection = TLSConnection(config, server_hostname="server")
+    control = connection._control
+    client = TraceClient(control, config, "server", TraceEntropy(trace, "client", []))
+    client.begin(trace)
+    control.start(client.follow(trace))
+    control.allow_compatibility_ccs(True)
+    replay(connection, trace, "client")
+
+
+def replay(connection: TLSConnection, trace: str, who: str) -> None:
+    """Give the peer's records of a trace to a connection; it must send those of `who`, all and in order."""
+    received: list[bytes] = []
+    expected: list[bytes] = []
+    sent = [step for step in TRACES[trace]["steps"] if "complete record" in step]
+    if who == "client":
+        del sent[0]  # the ClientHello, which a trace's client begins with
+    for step in sent:
+        payload, record = bytes.fromhex(step["payload"]), bytes.fromhex(step["complete record"])
+        if step["who"] != who:
+            connection.bio_write(record)
+            received += advance(connection)
+            expected += [payload] * ("application_data" in step["what"])
+            continue
+        if "application_data" in step["what"]:
+            connection.write(payload)
+        elif "alert" in step["what"]:
+            connection.shutdown()
+        elif payload[:1] == bytes([HandshakeType.NEW_SESSION_TICKET]):
+            connection.send_path.seal_control(ContentType.HANDSHAKE, payload)
+        assert connection.bio_read(len(record)) == record
+    assert connection.bio_read() == b""
+    assert connection.peer_closed
+    assert received == expected
+
+
+def advance(connection: TLSConnection) -> list[bytes]:
+    received = []
+    try:
+        while True:
+            received.append(connection.read())
+    except (WantReadError, ZeroReturnError):
+        return received
+
+
+# ---- what the traces say of themselves ----------------------------------------------------------------
 
 
 def test_finished_of_every_trace() -> None:
