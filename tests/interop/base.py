@@ -162,6 +162,8 @@ class Peer:
     #: Roles in which it has ALPN, and client certificates.
     alpn: ClassVar[tuple[str, ...]] = ("server", "client")
     client_certificates: ClassVar[tuple[str, ...]] = ("server", "client")
+    #: Roles in which it keeps to a record_size_limit (RFC 8449).
+    record_size_limit: ClassVar[tuple[str, ...]] = ()
     #: Roles in which it refuses the other side's certificate, or the lack of one.
     verifies: ClassVar[tuple[str, ...]] = ("server", "client")
 

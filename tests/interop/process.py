@@ -8,9 +8,10 @@ import socket
 import subprocess
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from io import BufferedReader
 from pathlib import Path
-from typing import IO
+from typing import Any
 
 LIMIT = 20.0
 
@@ -99,13 +100,13 @@ class Child:
 
     # ---- helpers -----------------------------------------------------------------------------------
 
-    def _start(self, target: object, *arguments: object) -> threading.Thread:
-        thread = threading.Thread(target=target, args=arguments, daemon=True)  # type: ignore[arg-type]
+    def _start(self, target: Callable[..., None], *arguments: object) -> threading.Thread:
+        thread = threading.Thread(target=target, args=arguments, daemon=True)
         thread.start()
         return thread
 
-    def _collect(self, pipe: IO[bytes], into: bytearray) -> None:
-        while piece := pipe.read1(65536):  # type: ignore[attr-defined]
+    def _collect(self, pipe: BufferedReader, into: bytearray) -> None:
+        while piece := pipe.read1(65536):
             with self._news:
                 into += piece
                 self._news.notify_all()
@@ -115,10 +116,10 @@ class Child:
     def _search(self, pattern: bytes) -> re.Match[bytes] | None:
         return re.search(pattern, bytes(self.stdout)) or re.search(pattern, bytes(self.stderr))
 
-    def _wait(self, condition: object, what: str, timeout: float) -> re.Match[bytes]:
+    def _wait(self, condition: Callable[[], Any], what: str, timeout: float) -> Any:
         deadline = time.monotonic() + timeout
         with self._news:
-            while not (found := condition()):  # type: ignore[operator]
+            while not (found := condition()):
                 left = deadline - time.monotonic()
                 ended = self.process.poll() is not None and not any(t.is_alive() for t in self._threads[:2])
                 if left <= 0 or ended:

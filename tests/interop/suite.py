@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -22,6 +23,14 @@ from tlswrite.errors import AlertReceived, CertificateError, CertificateRequired
 from tlswrite.iana import AlertDescription, CipherSuite, NamedGroup
 
 SHORT = DATA[:40_000]
+
+OPTIONS: tuple[dict[str, Any], ...] = (
+    {"middlebox_compatibility": False},
+    {"grease": False},
+    {"record_padding": 256},
+    {"key_update_records": 2},
+)
+CLIENT_OPTIONS = {"middlebox_compatibility", "grease"}
 
 #: What peers say of a client without a certificate, and of a server that they do not trust.
 NO_CERTIFICATE = (
@@ -114,6 +123,27 @@ class InteropSuite:
             session.exchange(link, SHORT)
             session.finish(link)
         assert _was_retried(link)
+
+    @pytest.mark.parametrize("option", OPTIONS, ids=lambda option: next(iter(option)))
+    def test_option(self, role: str, option: dict[str, Any], tmp_path: Path) -> None:
+        """Settings of ours that change what is on the wire and that no peer may mind."""
+        if role == "server" or not option.keys() & CLIENT_OPTIONS:
+            self._exchange(role, Setup(flow=self.peer.flows[0], ours=option), tmp_path)
+
+    def test_record_size_limit(self, role: str, tmp_path: Path) -> None:
+        _skip_unless(role in self.peer.record_size_limit, f"{self.peer.name} has no record_size_limit")
+        limit = 700
+        setup = Setup(flow=self.peer.flows[0], ours={"record_size_limit": limit})
+        link = self._exchange(role, setup, tmp_path)
+        sizes = [size for content_type, size in _records(link.wire_in) if content_type == 23]
+        assert max(sizes) == limit + 16  # our limit counts the content and its type, not the tag
+
+    def _exchange(self, role: str, setup: Setup, directory: Path) -> Link:
+        with meeting(self.peer, role, setup, directory) as (link, session):
+            link.handshake()
+            session.exchange(link, SHORT)
+            session.finish(link)
+        return link
 
     def test_server_key_type(self, role: str, key_type: str, tmp_path: Path) -> None:
         setup = Setup(flow=self.peer.flows[0], key_type=key_type)
@@ -243,6 +273,15 @@ def parametrize_for_peer(metafunc: pytest.Metafunc) -> None:
 def _skip_unless(condition: bool, reason: str) -> None:
     if not condition:
         pytest.skip(reason)
+
+
+def _records(wire: bytearray) -> Iterator[tuple[int, int]]:
+    """Content type and length of the records at the beginning of what came."""
+    at = 0
+    while at + 5 <= len(wire):
+        size = int.from_bytes(wire[at + 3 : at + 5])
+        yield wire[at], size
+        at += 5 + size
 
 
 def _was_retried(link: Link) -> bool:

@@ -49,6 +49,7 @@ NICKNAME = "leaf"
 class NSS(Peer):
     name = "nss"
     flows = ("pipe",)
+    record_size_limit = ("server", "client")
     alpn = ("server",)
     key_types = ("ecdsa_secp256r1", "ecdsa_secp384r1", "ecdsa_secp521r1", "rsa")
 

@@ -33,6 +33,7 @@ CIPHERS = {
 class TLSLite(Peer):
     name = "tlslite-ng"
     flows = ("echo", "close")
+    record_size_limit = ("server", "client")
     verifies = ()
 
     def version(self) -> str:
