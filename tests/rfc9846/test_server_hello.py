@@ -319,8 +319,9 @@ def test_a_second_retry_request(extensions: tuple[tuple[int, bytes], ...]) -> No
     # RFC 9846 §4.2.4: "unexpected_message".
     hostile = retried(*extensions)
     hostile.step("hello_retry_request")
-    again = ServerHello(HELLO_RETRY_REQUEST_RANDOM, hostile.hello.session_id, hostile.suite.id, ())
-    hostile.handshake(adding((E.SUPPORTED_VERSIONS, b"\3\4"), (E.COOKIE, b"\0\1x"))(again.encode()))  # type: ignore[arg-type]  # one message
+    more = ((E.SUPPORTED_VERSIONS, b"\3\4"), (E.COOKIE, b"\0\1x"))
+    again = ServerHello(HELLO_RETRY_REQUEST_RANDOM, hostile.hello.session_id, hostile.suite.id, more)
+    hostile.handshake(again.encode())
     hostile.flush()
     refused(hostile, UnexpectedMessage, "second HelloRetryRequest", under=PLAIN)
 
