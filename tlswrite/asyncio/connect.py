@@ -76,9 +76,10 @@ async def create_connection(
             "flags": flags,
             "sock": sock,
             "local_addr": local_addr,
-            "happy_eyeballs_delay": happy_eyeballs_delay,
-            "interleave": interleave,
         }
+        # Not every loop knows these.
+        newer = {"happy_eyeballs_delay": happy_eyeballs_delay, "interleave": interleave}
+        plain.update((name, value) for name, value in newer.items() if value is not None)
         if all_errors:
             plain["all_errors"] = True
         method: Any = loop.create_connection
@@ -275,6 +276,7 @@ async def _shake_hands(
         transport.start()
         await waiter
     except BaseException:
+        waiter.cancel()
         transport.abort()
         raise
     finally:

@@ -141,9 +141,9 @@ class Lifecycle(FlowControl):
 
     def _watch_reads(self) -> None:
         if not self._reading:
-            self._reading = True
             # A copy, because a context cannot be entered twice.
             self._context.copy().run(self._loop.add_reader, self._fd, self._on_readable)
+            self._reading = True
 
     def _ignore_reads(self) -> None:
         if self._reading:
@@ -152,8 +152,8 @@ class Lifecycle(FlowControl):
 
     def _watch_writes(self) -> None:
         if not self._writing:
-            self._writing = True
             self._context.copy().run(self._loop.add_writer, self._fd, self._on_writable)
+            self._writing = True
 
     def _ignore_writes(self) -> None:
         if self._writing:
