@@ -157,6 +157,9 @@ class Control:
 
     def _handle_message(self, message_type: int, raw: bytes) -> None:
         if self.after is not None:
+            if self.send_path.exhausted:
+                # RFC 9846 §5.5: answers count too, and a peer can ask for them without end.
+                self.send_path.request_rekey()
             self.after.handle(message_type, raw, self)
             return
         runner = self._runner

@@ -190,6 +190,11 @@ class SendPath:
         self._sealer = sealer
         self._record_limit = sealer.record_limit
 
+    @property
+    def exhausted(self) -> bool:
+        """Whether the key's usage limit is reached; what is left is for control messages."""
+        return self._sealer.sequence >= self._record_limit
+
     def request_rekey(self) -> None:
         """Replace the key before the next application record; at once when no output waits.
 
