@@ -122,7 +122,11 @@ class TLSConnection:
         view = _flat(data)
         self._check()
         if self._control.negotiated is None:
-            self.do_handshake()
+            try:
+                self.do_handshake()
+            except WantReadError:
+                self.send_path.read_wants += 1
+                raise
         written = self.send_path.write(view, data)
         if written == WANT_WRITE:
             raise WantWriteError

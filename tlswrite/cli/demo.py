@@ -117,9 +117,7 @@ def _print_transfer(one: Transfer) -> None:
     assert facts is not None
     scheme = name_of(SignatureScheme, facts.signature_scheme or 0)
     print(f"negotiated        {connection.version()}, {facts.suite.name}, {connection.group()}, {scheme}")
-    print(
-        f"the writes met    WANT_WRITE {sent.wants:,} times; WANT_READ never: in TLS 1.3 no write needs one"
-    )
+    print(f"the writes met    WANT_WRITE {sent.write_wants:,} times, WANT_READ {sent.read_wants:,} times")
     print(f"ciphertext held   at most {sent.most_held:,} bytes; the send window is {SEND_WINDOW:,}")
     print(f"write buffer      at most {one.largest_write_buffer:,} bytes; paused {one.pauses:,} times")
     print(f"SHA-256 sent      {one.sent_digest.hex()}")

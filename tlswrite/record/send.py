@@ -68,8 +68,9 @@ class SendPath:
         "most_held",
         "moving",
         "partial",
+        "read_wants",
         "rekey",
-        "wants",
+        "write_wants",
     )
 
     def __init__(self, *, partial: bool = False, moving: bool = False) -> None:
@@ -84,8 +85,9 @@ class SendPath:
         self._offset = 0
         #: Plaintext bytes of application data sealed so far.
         self.committed = 0
-        #: Times `write` answered WANT_WRITE.
-        self.wants = 0
+        #: Times a write met WANT_WRITE, and times it met WANT_READ.
+        self.write_wants = 0
+        self.read_wants = 0
         #: The most the window ever held, in bytes: where a write stopped, or came to its end.
         self.most_held = 0
         #: Set once close_notify or a fatal alert was queued: nothing more may follow.
@@ -276,7 +278,7 @@ class SendPath:
             # whether the data is the same.
             self._pending = bytes(view) if self.moving and type(source) is not bytes else source
         self._offset = at
-        self.wants += 1
+        self.write_wants += 1
         return WANT_WRITE
 
     def _check_retry(self, source: object, data: bytes | memoryview) -> None:
