@@ -8,6 +8,8 @@ import pytest
 
 from tests.support.wire import join
 from tlswrite.asyncio.lifecycle import Attachable, Lifecycle
+from tlswrite.asyncio.read_side import ReadSide
+from tlswrite.asyncio.write_side import WriteSide
 
 
 async def test_registering_twice_is_registering_once() -> None:
@@ -31,7 +33,17 @@ def test_a_server_must_say_what_it_does_with_transports(name: str) -> None:
         getattr(Attachable(), name)(transport)
 
 
-@pytest.mark.parametrize("name", ["_on_readable", "_on_writable"])
-def test_the_sides_say_what_readiness_means(name: str) -> None:
+@pytest.mark.parametrize(
+    ("room", "name", "arguments"),
+    [
+        (Lifecycle, "_on_readable", ()),
+        (Lifecycle, "_on_writable", ()),
+        (WriteSide, "_last_words", ()),
+        (ReadSide, "close", ()),
+        (ReadSide, "_handshake_done", ()),
+        (ReadSide, "_engine_failed", (None,)),
+    ],
+)
+def test_what_a_room_leaves_to_those_above(room: Any, name: str, arguments: tuple[Any, ...]) -> None:
     with pytest.raises(NotImplementedError):
-        getattr(Lifecycle, name)(None)
+        getattr(room, name)(None, *arguments)

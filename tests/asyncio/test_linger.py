@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import weakref
 
 import pytest
 
 from tests.support.wire import Meter, socket_pair, turns
 from tlswrite import limits
 from tlswrite.asyncio.buffers import LoopBuffers, loop_buffers
-from tlswrite.asyncio.linger import linger
+from tlswrite.asyncio.linger import _expire, _Lingering, linger
 
 
 async def begin(
@@ -80,6 +81,18 @@ async def test_a_socket_that_fails_is_closed() -> None:
     linger(loop, failing, loop_buffers(loop))
     assert failing.fileno() == -1
     theirs.close()
+
+
+def test_a_timer_that_outlives_its_socket_does_nothing() -> None:
+    class Gone(_Lingering):
+        def __init__(self) -> None:
+            pass
+
+        def __del__(self) -> None:
+            pass
+
+    reference: weakref.ref[_Lingering] = weakref.ref(Gone())
+    _expire(reference)
 
 
 async def test_buffers_in_use_are_left_alone() -> None:

@@ -214,6 +214,8 @@ async def test_a06_nothing_is_delivered_while_paused_and_nothing_is_lost() -> No
     assert joined.server.calls == ["connection_made"]
     assert transport.is_reading()
     transport.resume_reading()
+    transport.pause_reading()
+    transport.resume_reading()
     assert await joined.server.got(4) == b"held"
     joined.client.transport.write(b" and more")
     assert await joined.server.got(13) == b"held and more"
@@ -518,6 +520,73 @@ def fail(recorder: Recorder, *_: Any) -> None:
     raise Fault
 
 
+def one_record(peer: Peer) -> None:
+    peer.connection.write(b"data")
+
+
+def two_records(peer: Peer) -> None:
+    peer.connection.write(b"data")
+    peer.connection.write(b"more")
+
+
+def behind_a_key_update(peer: Peer) -> None:
+    peer.connection.key_update(request_peer=True)
+    peer.connection.write(b"data")
+
+
+def close_notify(peer: Peer) -> None:
+    peer.connection.shutdown()
+
+
+INPUTS = [one_record, two_records, behind_a_key_update]
+
+
+@pytest.mark.parametrize("answer", [b"at once", bytes(40_000)], ids=["small", "large"])
+@pytest.mark.parametrize("send", INPUTS)
+async def test_what_is_written_in_data_received_leaves_when_it_returns(
+    send: Callable[[Peer], None], answer: bytes
+) -> None:
+    def write(recorder: Recorder, data: bytes) -> None:
+        recorder.transport.write(answer)
+        recorder.transport.write(answer)
+
+    transport, _, peer = await face_server(Recorder(data_received=write), tcp=True)
+    send(peer)
+    await peer.flush()
+    assert await peer.read(2 * len(answer)) == 2 * answer
+    assert transport.get_write_buffer_size() == 0
+    transport.abort()
+
+
+@pytest.mark.parametrize("send", INPUTS)
+async def test_a07_a_protocol_may_abort_in_the_middle_of_what_arrived(send: Callable[[Peer], None]) -> None:
+    _, recorder, peer = await face_server(
+        Recorder(data_received=lambda recorder, data: recorder.transport.abort())
+    )
+    send(peer)
+    key_update(peer)
+    one_record(peer)
+    await peer.flush()
+    assert await recorder.gone() is None
+    assert recorder.calls.count("data_received") == 1
+
+
+@pytest.mark.parametrize("send", INPUTS)
+async def test_a11_a_write_that_fails_in_data_received(send: Callable[[Peer], None]) -> None:
+    def write(recorder: Recorder, data: bytes) -> None:
+        meter_of(recorder.transport).failure = failure
+        recorder.transport.write(b"x")
+
+    failure = BrokenPipeError("gone")
+    _, recorder, peer = await face_server(Recorder(data_received=write))
+    send(peer)
+    key_update(peer)
+    one_record(peer)
+    await peer.flush()
+    assert await recorder.gone() is failure
+    assert recorder.calls.count("data_received") == 1
+
+
 @pytest.mark.parametrize(
     ("make", "where"),
     [
@@ -528,15 +597,13 @@ def fail(recorder: Recorder, *_: Any) -> None:
         (partial(BufferedRecorder, 10), "buffer_updated"),
     ],
 )
+@pytest.mark.parametrize("send", INPUTS)
 async def test_a_callback_that_raises_ends_the_connection(
-    make: Any, where: str, complaints: Complaints
+    make: Any, where: str, send: Callable[[Peer], None], complaints: Complaints
 ) -> None:
     transport, recorder, peer = await face_server(make(**{where: fail}))
-    if where == "eof_received":
-        peer.connection.shutdown()
-        await peer.flush()
-    else:
-        await peer.send(b"data")
+    (close_notify if where == "eof_received" else send)(peer)
+    await peer.flush()
     assert isinstance(await recorder.gone(), Fault)
     context = complaints.take()
     assert context["message"] == f"Fatal error: protocol.{where}() call failed."
@@ -553,7 +620,10 @@ async def test_an_empty_buffer_is_a_fault(complaints: Complaints) -> None:
 
 @pytest.mark.parametrize("stop", [SystemExit, KeyboardInterrupt])
 @pytest.mark.parametrize("where", ["data_received", "eof_received", "get_buffer", "buffer_updated"])
-async def test_an_interrupt_in_a_callback_goes_on_up(where: str, stop: type[BaseException]) -> None:
+@pytest.mark.parametrize("send", INPUTS)
+async def test_an_interrupt_in_a_callback_goes_on_up(
+    where: str, send: Callable[[Peer], None], stop: type[BaseException]
+) -> None:
     def interrupt(recorder: Recorder, *_: Any) -> None:
         raise stop
 
@@ -562,11 +632,8 @@ async def test_an_interrupt_in_a_callback_goes_on_up(where: str, stop: type[Base
     recorder.on[where] = interrupt
     # Not through the loop, which would end with the test in it.
     transport._ignore_reads()
-    if where == "eof_received":
-        peer.connection.shutdown()
-        await peer.flush()
-    else:
-        await peer.send(b"data")
+    (close_notify if where == "eof_received" else send)(peer)
+    await peer.flush()
     with pytest.raises(stop):
         transport._on_readable()
     assert not loop_buffers(asyncio.get_running_loop()).busy
@@ -587,8 +654,11 @@ async def test_a_bad_record_ends_the_connection_with_an_alert() -> None:
     assert transport.is_closing()
 
 
-async def test_a_reset_is_told_as_such() -> None:
+@pytest.mark.parametrize("paused", [False, True])
+async def test_a_reset_is_told_as_such(paused: bool) -> None:
     transport, recorder, peer = await face_server(tcp=True)
+    if paused:
+        transport.pause_reading()
     reset(peer)
     exc = await recorder.gone()
     assert isinstance(exc, ConnectionResetError)
@@ -601,6 +671,9 @@ async def test_readiness_without_input_is_harmless() -> None:
     joined = await join()
     transport = joined.client.transport
     transport._on_readable()
+    transport.pause_reading()
+    transport._on_readable()
+    transport.resume_reading()
     transport.write(b"x")
     await joined.server.got(1)
     await joined.close()

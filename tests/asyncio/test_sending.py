@@ -217,6 +217,20 @@ async def test_a10_a_socket_that_breaks_at_once() -> None:
     await joined.server.gone()
 
 
+async def test_a10_cancelled_and_lost_at_once() -> None:
+    transport, recorder, peer = await face_server(buffer=SMALL_BUFFER)
+    sending = transport.sendall(BIG)
+    task = asyncio.create_task(wait(sending))
+    await asyncio.sleep(0)
+    task.cancel()
+    transport.abort()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert 0 < sending.committed < len(BIG)
+    await recorder.gone()
+    del peer
+
+
 async def test_a10_close_sends_an_awaited_write() -> None:
     transport, recorder, peer = await face_server(buffer=SMALL_BUFFER)
     task = asyncio.create_task(wait(transport.sendall(BIG)))

@@ -561,6 +561,8 @@ async def test_unix_addresses_that_cannot_work(tmp_path: Path, caplog: pytest.Lo
     with pytest.raises(OSError, match=r"Not a directory|too long"):
         await create_unix_server(Recorder, taken / "below", ssl=SERVER)
     assert "Unable to check or remove stale UNIX socket" in caplog.text
+    with pytest.raises(ValueError, match="null"):
+        await create_unix_server(Recorder, "with\0null", ssl=SERVER)
     with pytest.raises(TypeError):
         await create_unix_server(Recorder, 5, ssl=SERVER)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="path was not specified, and no sock specified"):

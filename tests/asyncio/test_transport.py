@@ -41,6 +41,7 @@ from tlswrite.errors import (
     AlertReceived,
     BadRecordMAC,
     CertificateError,
+    InternalError,
     SSLErrorCode,
     TLSError,
     TruncationError,
@@ -241,18 +242,19 @@ async def test_an_interrupt_in_connection_made_goes_on_up() -> None:
     await turns()
 
 
-async def test_an_engine_that_cannot_start_fails_the_connect(monkeypatch: pytest.MonkeyPatch) -> None:
-    connection = TLSConnection(engine.client_config(), server_hostname=engine.HOST)
-    connection.fail(BadRecordMAC("from before"))
+async def test_an_engine_that_cannot_start_fails_the_connect() -> None:
+    class Broken(TLSConnection):
+        def start_handshake(self) -> None:
+            raise self.fail(InternalError("no hello today"))
+
     ours, theirs = socket_pair()
     waiter = asyncio.get_running_loop().create_future()
-    transport = Transport(asyncio.get_running_loop(), ours, Recorder(), connection, waiter=waiter)
-    connection._control.started  # noqa: B018
-    transport.start()
-    transport._on_readable()
-    theirs.close()
-    with pytest.raises((BadRecordMAC, TLSError)):
+    connection = Broken(engine.client_config(), server_hostname=engine.HOST)
+    Transport(asyncio.get_running_loop(), ours, Recorder(), connection, waiter=waiter).start()
+    with pytest.raises(InternalError, match="no hello today"):
         await waiter
+    assert theirs.recv(100) == bytes((21, 3, 3, 0, 2, 2, AlertDescription.INTERNAL_ERROR))
+    theirs.close()
 
 
 # ---- A08: the close ----
@@ -401,7 +403,7 @@ async def test_a08_a_slow_peer_gets_all_the_time_it_needs() -> None:
     assert transport._timer is None
 
 
-async def test_a08_after_the_peers_close_no_lingering(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a08_after_the_peers_close_no_lingering() -> None:
     transport, recorder, peer = await face_server()
     meter = meter_of(transport)
     peer.connection.shutdown()

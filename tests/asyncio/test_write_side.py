@@ -28,6 +28,8 @@ from tlswrite import limits
 from tlswrite.asyncio import Transport, write_side
 from tlswrite.config import Mode
 from tlswrite.connection import TLSConnection
+from tlswrite.errors import AlertReceived
+from tlswrite.iana import AlertDescription
 
 BIG = bytes(at * 11 % 253 for at in range(1_000_003))
 SMALL_BUFFER = 8192
@@ -226,6 +228,21 @@ async def test_w17_partial_mode_changes_nothing_that_the_peer_sees() -> None:
     await joined.close()
 
 
+@pytest.mark.parametrize("size", [10, 40_000])
+@pytest.mark.parametrize("room", [0, 7])
+async def test_a01_w08_a_write_that_is_taken_in_part_or_not_at_all(room: int, size: int) -> None:
+    joined = await join()
+    joined.client_socket.room = room
+    transport = joined.client.transport
+    transport.write(BIG[:size])
+    assert waits_for(transport) == "read write"
+    assert transport.get_write_buffer_size() > size - room
+    joined.client_socket.room = None
+    assert await joined.server.got(size) == BIG[:size]
+    assert waits_for(transport) == "read"
+    await joined.close()
+
+
 async def test_one_wakeup_sends_no_more_than_its_budget(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(write_side, "_WRITE_BUDGET", 100_000)
     transport, _, peer = await face_server(tcp=True)
@@ -301,6 +318,21 @@ async def test_a03_a_protocol_may_write_when_it_is_resumed() -> None:
     assert rest
     assert await peer.read(len(data)) == data
     transport.abort()
+
+
+async def test_a03_what_is_written_in_resume_writing_leaves_in_the_same_turn() -> None:
+    def more(recorder: Recorder) -> None:
+        recorder.transport.write(b"and")
+        recorder.transport.write(bytearray(b"more"))
+
+    joined = await join(client=Recorder(resume_writing=more))
+    joined.client_socket.room = 100
+    joined.client.transport.write(bytes(70_000))
+    joined.client_socket.room = None
+    joined.client.transport._on_writable()
+    assert joined.client.transport.get_write_buffer_size() == 0
+    assert await joined.server.got(70_007) == bytes(70_000) + b"andmore"
+    await joined.close()
 
 
 async def test_a03_drain_with_high_zero_does_not_lock() -> None:
@@ -502,6 +534,22 @@ async def test_a11_a_broken_socket_ends_the_connection_with_its_cause(size: int)
     await joined.server.gone()
 
 
+async def test_a11_a_socket_that_breaks_under_what_was_gathered(gathering: None) -> None:
+    joined = await join()
+    transport = joined.client.transport
+    transport.set_write_buffer_limits(high=1_000_000)
+    transport.write(b"first")
+    transport.write(bytes(10_000))
+    joined.client_socket.failure = BrokenPipeError("gone")
+    # The window is full with this one, so it is noticed here.
+    for _ in range(6):
+        transport.write(bytes(10_000))
+    assert transport.is_closing()
+    assert transport.get_write_buffer_size() == 0
+    assert await joined.client.gone() is joined.client_socket.failure
+    await joined.server.gone()
+
+
 async def test_a11_a_socket_that_breaks_later_ends_the_connection_too() -> None:
     transport, recorder, peer = await face_server(buffer=SMALL_BUFFER)
     transport.write(BIG)
@@ -514,15 +562,28 @@ async def test_a11_a_socket_that_breaks_later_ends_the_connection_too() -> None:
 
 async def test_a11_the_peers_alert_is_the_cause_of_a_failed_write() -> None:
     transport, recorder, peer = await face_server()
-    # The peer's alert has arrived but was not read when the write fails.
-    peer.connection.send_path.discard()
-    peer.connection.send_path.closed = False
-    peer.connection._control.send_alert(49)
+    # The peer's alert has arrived, behind data, but was not read when the write fails.
+    peer.connection.write(b"some data before")
+    peer.connection._control.send_alert(AlertDescription.ACCESS_DENIED)
     await peer.flush()
     peer.socket.close()
     transport.write(b"too late")
     exc = await recorder.gone()
-    assert "access_denied" in str(exc)
+    assert isinstance(exc, AlertReceived)
+    assert exc.received == AlertDescription.ACCESS_DENIED
+
+
+async def test_a11_the_search_for_the_peers_alert_is_bounded() -> None:
+    transport, recorder, peer = await face_server(tcp=True)
+    transport._ignore_reads()
+    sending = asyncio.create_task(peer.send(BIG))
+    await turns(100)
+    failure = BrokenPipeError("gone")
+    meter_of(transport).failure = failure
+    transport.write(b"x")
+    assert await recorder.gone() is failure
+    sending.cancel()
+    await asyncio.gather(sending, return_exceptions=True)
 
 
 async def test_a11_writes_after_the_end_are_dropped_and_warned_of(caplog: pytest.LogCaptureFixture) -> None:

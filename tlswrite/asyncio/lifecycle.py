@@ -184,8 +184,7 @@ class Lifecycle(FlowControl):
         """The engine gave up: send its alert, linger so that the alert arrives, and end."""
         send_path = self._connection.send_path
         sock = self._sock
-        if self._lost or sock is None:
-            return
+        assert sock is not None  # it is there until connection_lost, and this leads to it
         with contextlib.suppress(OSError):
             # What the socket does not take now is lost: a peer that does not read learns nothing anyway.
             while output := send_path.output():
@@ -201,10 +200,11 @@ class Lifecycle(FlowControl):
 
     def _shut_writes(self) -> None:
         """Send FIN behind the last byte."""
-        if self._sock is not None:
-            self._lingers = True
-            with contextlib.suppress(OSError):
-                self._sock.shutdown(socket.SHUT_WR)
+        sock = self._sock
+        assert sock is not None
+        self._lingers = True
+        with contextlib.suppress(OSError):
+            sock.shutdown(socket.SHUT_WR)
 
     def _finish(self) -> None:
         """Everything was sent, close_notify included: an orderly end."""
@@ -231,11 +231,11 @@ class Lifecycle(FlowControl):
         finally:
             self._protocol = None
             sock, self._sock = self._sock, None
-            if sock is not None:
-                if self._lingers and not self._peer_done:
-                    linger(self._loop, sock, self._buffers)
-                else:
-                    sock.close()
+            assert sock is not None
+            if self._lingers and not self._peer_done:
+                linger(self._loop, sock, self._buffers)
+            else:
+                sock.close()
             server, self._server = self._server, None
             if server is not None:
                 server._detach(self)

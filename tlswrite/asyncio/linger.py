@@ -61,7 +61,6 @@ class _Lingering:
         self._fd = sock.fileno()
         self._buffers = buffers
         self._budget = budget
-        self._timer: asyncio.TimerHandle | None = None
         # Most peers have closed by now, or will within a round trip.
         if self._discard():
             loop.add_reader(self._fd, self._on_readable)
@@ -89,9 +88,7 @@ class _Lingering:
             self._finish()
 
     def _finish(self) -> None:
-        timer, self._timer = self._timer, None
-        if timer is not None:
-            timer.cancel()
+        self._timer.cancel()
         self._loop.remove_reader(self._fd)
         with contextlib.suppress(OSError):
             self._sock.close()

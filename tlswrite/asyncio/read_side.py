@@ -168,8 +168,8 @@ class ReadSide(WriteSide):
         if not data:
             buffers.busy = True
             try:
-                if self._feed(buffers, kept, count):
-                    self._deliver_run(buffers)
+                self._feed(buffers, kept, count)
+                self._deliver_run(buffers)
             finally:
                 buffers.busy = False
             return

@@ -386,8 +386,6 @@ class WriteSide(Lifecycle):
 
     def _write_failed(self, exc: OSError) -> None:
         """The socket takes no more. If the peer's alert is what came before, that is the true cause."""
-        if self._lost:
-            return
         error = self._connection.fail(exc) if isinstance(exc, TLSError) else self._last_words()
         if error is not None:
             self._fail(error, "Fatal write error on socket transport")
