@@ -310,8 +310,6 @@ class ReceivePath:
         if content_type == _ALERT and len(fragment) != 2:
             # RFC 9846 §5.1: one alert a record, never fragmented.
             raise DecodeError(f"an alert of {len(fragment)} bytes")
-        if len(fragment) > limits.MAX_PLAINTEXT:
-            raise RecordOverflow(f"a record with {len(fragment)} bytes of content")
         self.content_type = content_type
         self.fragment = fragment
 

@@ -135,7 +135,7 @@ class ServerHandshake:
         self.offer = check_client_hello(hello)
         early_data = hello.extension(ExtensionType.EARLY_DATA)
         if early_data is not None:
-            # RFC 9846 §4.2.10: not accepted here: the extension is ignored, what was sent for it skipped.
+            # RFC 9846 §4.3.10: not accepted here: the extension is ignored, what was sent for it skipped.
             ext.parse_early_data(early_data)
             io.skip_early_data()
         self.client_random = hello.random
