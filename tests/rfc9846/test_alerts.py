@@ -6,14 +6,16 @@ from collections.abc import Callable
 
 import pytest
 
-from tests.support.engine import client, server
+from tests.support.engine import client, client_config, server
 from tests.support.hostile import Hostile, HostileClient, HostileServer, Record
 from tests.support.moments import CONNECTED, PROTECTED, UNPROTECTED, Moment, moments
-from tests.support.pump import Pair
+from tests.support.pump import Pair, take
 from tests.support.verdicts import connected, over, refused
+from tlswrite.connection import TLSConnection
 from tlswrite.errors import (
     AlertReceived,
     CallerError,
+    ConfigurationError,
     DecodeError,
     TooMuchError,
     TruncationError,
@@ -243,6 +245,17 @@ def test_nothing_begins_anew() -> None:
         hostile.victim.start_handshake()
     hostile.listen()
     assert len(hostile.records) == before
+
+
+def test_what_cannot_begin_says_nothing() -> None:
+    # The caller's fault is found before there is a peer to tell.
+    victim = TLSConnection(client_config(), server_hostname="no name!")
+    for _ in range(2):
+        with pytest.raises(ConfigurationError, match="neither a host name nor an IP address"):
+            victim.start_handshake()
+    with pytest.raises(ConfigurationError):
+        victim.write(b"data")
+    assert not take(victim)
 
 
 def test_a_failure_while_data_waits_comes_behind_that_data() -> None:

@@ -11,6 +11,7 @@ from tests.support.hostile import APPLICATION, Hostile, Record
 from tests.support.pump import take
 from tlswrite.errors import TLSError
 from tlswrite.iana import ContentType, name_of
+from tlswrite.record.receive import OUT_ROOM
 
 
 def connected(hostile: Hostile) -> None:
@@ -51,6 +52,7 @@ def over(hostile: Hostile, error: TLSError) -> None:
         "do_handshake": victim.do_handshake,
         "start_handshake": victim.start_handshake,
         "read": victim.read,
+        "receive_into": lambda: victim.receive_into(memoryview(bytearray(OUT_ROOM))),
         "write": lambda: victim.write(b"more"),
         "shutdown": victim.shutdown,
         "key_update": victim.key_update,
@@ -63,4 +65,7 @@ def over(hostile: Hostile, error: TLSError) -> None:
             call()
         assert str(again.value) == str(error), name
     victim.close_notify()
+    # What fails later is not the cause.
+    assert type(victim.fail(ValueError("later"))) is type(error)
+    assert str(victim.error) == str(error)
     assert not take(victim)
