@@ -32,6 +32,7 @@ from tlswrite.errors import (
 from tlswrite.handshake.control import Control
 from tlswrite.handshake.negotiated import Negotiated
 from tlswrite.iana import AlertDescription, NamedGroup, ProtocolVersion
+from tlswrite.limits import SEND_WINDOW
 from tlswrite.negotiate import negotiate
 from tlswrite.record.codes import CONTROL, WANT_READ, WANT_WRITE, ZERO_RETURN
 from tlswrite.record.receive import OUT_ROOM, ReceivePath
@@ -182,12 +183,14 @@ class TLSConnection:
     def key_update(self, request_peer: bool = False) -> None:
         """SSL_key_update(3): change the write key now; with `request_peer` the peer changes its own too.
 
-        RFC 9846 §4.7.3. Raises CallerError before the handshake is complete or after `shutdown`.
+        RFC 9846 §4.7.3. Raises CallerError before the handshake is complete or after `shutdown`,
+        WantWriteError where more than a send window waits to be taken.
         """
         self._check()
         after = self._control.after
         if after is None or self.send_path.closed:
             raise CallerError("key_update needs an open connection whose handshake is complete")
+        self._want_room()
         message, sealer = after.rekey(request_peer)
         self._control.send(message)
         self.send_path.set_protection(sealer)
@@ -196,7 +199,8 @@ class TLSConnection:
         """SSL_verify_client_post_handshake(3): ask the client for a certificate now (RFC 9846 §4.7.2).
 
         Its answer is consumed by later reads; `getpeercert` has it then. Raises CallerError where the client
-        did not offer it, before the handshake is complete, or after `shutdown`.
+        did not offer it, before the handshake is complete, or after `shutdown`; WantWriteError where more than
+        a send window waits to be taken.
         """
         self._check()
         after = self._control.after
@@ -204,6 +208,7 @@ class TLSConnection:
             raise CallerError(
                 "a certificate can be asked for on an open connection whose handshake is complete"
             )
+        self._want_room()
         after.request_certificate(self._control)
 
     # ---- the public face: the memory carrier --------------------------------------------------------
@@ -441,6 +446,11 @@ class TLSConnection:
             # RFC 9846 §6.1: each party MUST send close_notify before it closes, also where the peer's came
             # in the handshake.
             self._control.send_alert(AlertDescription.CLOSE_NOTIFY)
+
+    def _want_room(self) -> None:
+        """Raise WantWriteError where too much waits to be sent for more to be made."""
+        if self.send_path.output_size > SEND_WINDOW:
+            raise WantWriteError
 
     def _check(self) -> None:
         if self._error is not None:
