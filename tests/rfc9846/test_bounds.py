@@ -14,7 +14,7 @@ from tests.support.engine import client, credentials, server
 from tests.support.hostile import PLAIN, Hostile, HostileClient, HostileServer
 from tests.support.moments import CONNECTED, PROTECTED, UNPROTECTED, Moment, moments
 from tests.support.pump import take
-from tests.support.verdicts import refused
+from tests.support.verdicts import connected, refused
 from tlswrite.codec import vector16
 from tlswrite.errors import (
     DecodeError,
@@ -23,6 +23,7 @@ from tlswrite.errors import (
     NoApplicationProtocol,
     TLSError,
     TooMuchError,
+    WantWriteError,
 )
 from tlswrite.iana import ContentType, ExtensionType, HandshakeType
 from tlswrite.limits import MAX_EXTENSIONS, MAX_HANDSHAKE_MESSAGE, SEND_WINDOW
@@ -206,6 +207,22 @@ def test_certificates_do_not_pile_up_for_a_server_that_does_not_read() -> None:
             break
     assert type(hostile.end.error) is TooMuchError
     assert len(take(victim)) < 3 * SEND_WINDOW
+
+
+@moments(CONNECTED)
+def test_a_caller_that_asks_for_more_than_it_sends(make: Moment, under: str) -> None:
+    # A want, and nothing is out of step: what the caller does is not the peer's flood.
+    hostile = make()
+    victim = hostile.victim
+    for _ in range(10_000):
+        try:
+            victim.key_update()
+        except WantWriteError:
+            break
+    assert SEND_WINDOW < victim.send_path.output_size < SEND_WINDOW + 100
+    hostile.listen()
+    victim.key_update()
+    connected(hostile)
 
 
 def test_a_failed_connection_holds_little() -> None:

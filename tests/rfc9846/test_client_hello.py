@@ -247,6 +247,20 @@ def test_an_empty_list_of_shares_asks_for_a_retry() -> None:
     connected(hostile)
 
 
+def test_a_share_may_come_again() -> None:
+    # RFC 9846 §4.3.8: receiving implementations MUST permit reuse by the peer.
+    first = face()
+    second = HostileClient(server())
+    second.shares = first.shares
+    second.run()
+    connected(second)
+    # The server's own is new each time.
+    one, other = (
+        each.heard(HandshakeType.SERVER_HELLO)[0].extension(E.KEY_SHARE) for each in (first, second)
+    )
+    assert one != other
+
+
 def test_a_share_for_a_group_that_is_not_listed() -> None:
     refused(face(shared=(X25519, P256)), IllegalParameter, "not among the supported", under=PLAIN)
 

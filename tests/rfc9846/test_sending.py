@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import ssl
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 
 from tests.support import pki
-from tests.support.engine import client, client_config, credentials, server
+from tests.support.engine import anchors, client, client_config, credentials, server
 from tests.support.hostile import APPLICATION, CCS, HANDSHAKE, PLAIN, Hostile, HostileClient, HostileServer
 from tests.support.pump import take
 from tests.support.records import split
@@ -352,6 +353,29 @@ def test_a_server_answers_only_what_it_was_asked() -> None:
     assert all(not entry.extensions for entry in hostile.heard(HandshakeType.CERTIFICATE)[0].entries)
     # RFC 9846 §4.7.1: tickets are for clients with suitable psk_key_exchange_modes.
     assert not hostile.heard(HandshakeType.NEW_SESSION_TICKET)
+
+
+@pytest.mark.parametrize("ask", [False, True])
+def test_the_order_of_a_servers_messages(ask: bool) -> None:
+    # RFC 9846 §4.4.1: EncryptedExtensions immediately after ServerHello; §4.4.2: CertificateRequest behind it;
+    # §4.5: the rest as the last messages of the flight, Finished at the end of all.
+    victim = server(**({"verify_mode": ssl.CERT_OPTIONAL, "trust_anchors": anchors()} if ask else {}))
+    hostile = HostileClient(victim)
+    hostile.run()
+    connected(hostile)
+    request = [HandshakeType.CERTIFICATE_REQUEST] if ask else []
+    assert [message[0] for message in hostile.messages] == [
+        HandshakeType.SERVER_HELLO,
+        HandshakeType.ENCRYPTED_EXTENSIONS,
+        *request,
+        HandshakeType.CERTIFICATE,
+        HandshakeType.CERTIFICATE_VERIFY,
+        HandshakeType.FINISHED,
+    ]
+    if ask:
+        # RFC 9846 §4.4.2: signature_algorithms MUST be specified, the context is empty.
+        (asked,) = hostile.heard(HandshakeType.CERTIFICATE_REQUEST)
+        assert asked.request_context == b"" and asked.extension(E.SIGNATURE_ALGORITHMS)
 
 
 def test_a_server_signs_with_a_scheme_that_was_offered() -> None:
