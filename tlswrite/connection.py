@@ -199,8 +199,8 @@ class TLSConnection:
         """SSL_verify_client_post_handshake(3): ask the client for a certificate now (RFC 9846 §4.7.2).
 
         Its answer is consumed by later reads; `getpeercert` has it then. Raises CallerError where the client
-        did not offer it, before the handshake is complete, or after `shutdown`; WantWriteError where more than
-        a send window waits to be taken.
+        did not offer it, before the handshake is complete, or after `shutdown`; WantWriteError where more
+        than a send window waits to be taken.
         """
         self._check()
         after = self._control.after
