@@ -243,14 +243,54 @@ async def test_a01_w08_a_write_that_is_taken_in_part_or_not_at_all(room: int, si
     await joined.close()
 
 
-async def test_one_wakeup_sends_no_more_than_its_budget(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(write_side, "_WRITE_BUDGET", 100_000)
-    transport, _, peer = await face_server(tcp=True)
-    transport.write(BIG)
-    assert waits_for(transport) == "read write"
-    assert sum(meter_of(transport).sends) < 250_000
-    assert await peer.read(len(BIG)) == BIG
-    transport.abort()
+@pytest.mark.parametrize("size", [20_000, 50_000, len(BIG)])
+async def test_one_turn_sends_no_more_than_its_budget(size: int) -> None:
+    """A greedy writer and a socket that takes everything: the others get their turn."""
+    joined = await join(tcp=True)
+    transport = joined.client.transport
+    transport.set_write_buffer_limits(high=10_000_000)
+    for at in range(0, len(BIG), size):
+        transport.write(BIG[at : at + size])
+    assert waits_for(transport) == "read"
+    for turn in range(1, 4):
+        sent = sum(joined.client_socket.sends)
+        assert sent <= turn * (limits.READ_BUDGET + limits.SEND_WINDOW)
+        await asyncio.sleep(0)
+        assert sum(joined.client_socket.sends) > sent
+    # Written meanwhile, it goes behind.
+    transport.write(b"small")
+    transport.write(bytearray(b"more"))
+    transport.write(bytes(30_000))
+    assert await joined.server.got(len(BIG) + 30_009) == BIG + b"smallmore" + bytes(30_000)
+    await joined.close()
+
+
+async def test_an_event_renews_the_budget_of_a_turn() -> None:
+    joined = await join(tcp=True)
+    size = 0
+    for _ in range(20):
+        joined.client.transport.write(bytes(60_000))
+        assert joined.client.transport.get_write_buffer_size() == 0
+        size += 60_000
+        await joined.server.until(lambda size=size: len(joined.server.data) == size)
+        joined.server.transport.write(b"x")
+        await joined.client.until(lambda size=size: len(joined.client.data) == size // 60_000)
+    await joined.close()
+
+
+async def test_a08_close_while_the_turn_is_over() -> None:
+    joined = await join(tcp=True)
+    joined.client.transport.write(BIG)
+    joined.client.transport.close()
+    await joined.server.gone()
+    assert joined.server.data == BIG
+    assert await joined.client.gone() is None
+
+
+async def test_abort_while_the_turn_is_over() -> None:
+    joined = await join(tcp=True)
+    joined.client.transport.write(BIG)
+    await joined.close()
 
 
 # ---- A02, A03: what waits is bounded and counted ----------------------------------------------------------

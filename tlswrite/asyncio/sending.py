@@ -8,10 +8,11 @@ behind that mark, and moves the writes behind it up.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Generator
+from collections import deque
+from collections.abc import Generator, Iterable
 from typing import Protocol
 
-__all__ = ["Sending"]
+__all__ = ["Sending", "cut"]
 
 
 class _Stream(Protocol):
@@ -86,3 +87,19 @@ class Sending:
         self._stream = None
         if self._future is not None and not self._future.done():
             self._future.set_result(None)
+
+
+def cut(chunks: Iterable[bytes | memoryview], begin: int, end: int) -> deque[bytes | memoryview]:
+    """`chunks` without their bytes from `begin` to `end`. Whole chunks stay the objects they are."""
+    kept: deque[bytes | memoryview] = deque()
+    position = 0
+    for chunk in chunks:
+        view = memoryview(chunk)
+        before = view[: max(begin - position, 0)]
+        after = view[max(end - position, 0) :]
+        if len(before) + len(after) >= len(chunk):
+            kept.append(chunk)
+        else:
+            kept.extend(piece for piece in (before, after) if piece)
+        position += len(chunk)
+    return kept

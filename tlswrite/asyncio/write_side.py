@@ -22,6 +22,7 @@ Invariants:
 * `_direct` is true exactly while nothing waits and writes may be sealed;
 * while anything waits, a flush is certain to come: the end of a callback (`_in_callback`), a scheduled call
   (`_scheduled`), a writable socket (`_writing`) or the end of the handshake (`_connected` false);
+* a connection sends `_WRITE_BUDGET` bytes in one turn of the loop, and the rest in the next (`_yielding`);
 * a mutable buffer is sealed before `write` returns, or copied (clause A04).
 
 Refused: a queue of ciphertext; a corking timer; an asyncio task for each write.
@@ -38,7 +39,7 @@ from typing import Any, Final
 
 from tlswrite import limits
 from tlswrite.asyncio.lifecycle import Attachable, Lifecycle, logger
-from tlswrite.asyncio.sending import Sending
+from tlswrite.asyncio.sending import Sending, cut
 from tlswrite.connection import Buffer, TLSConnection
 from tlswrite.errors import TLSError
 from tlswrite.record.codes import WANT_WRITE
@@ -54,10 +55,15 @@ _BLOCK: Final = limits.MAX_PLAINTEXT
 _GATHER_SIZE: Final = limits.WINDOW_RECORDS * limits.MAX_PLAINTEXT
 #: A mutable buffer up to this size is sealed in one go whatever else the window must take. Bytes.
 _SEALED_AT_ONCE: Final = (limits.WINDOW_RECORDS - 1) * limits.MAX_PLAINTEXT
-#: Bytes sent at one wake-up before other connections of the loop get their turn.
-_WRITE_BUDGET: Final = 8 * _GATHER_SIZE
+#: Bytes of large writes sent in one turn of the loop before other connections get theirs. As much as is read
+#: at one wake-up: a peer on this machine then finds the data still in the processor's cache.
+_WRITE_BUDGET: Final = limits.READ_BUDGET
 #: Writes after the end before the log says so, asyncio's number.
 _LOG_THRESHOLD: Final = 5
+#: How moving bytes ended: nothing waits, the socket is full, the budget is used.
+_ALL: Final = 0
+_FULL: Final = 1
+_ENOUGH: Final = 2
 #: The value of `_recent` for a write made inside a callback, where no clock is needed.
 _IN_CALLBACK: Final = 1.0
 
@@ -67,6 +73,7 @@ class WriteSide(Lifecycle):
 
     __slots__ = (
         "_accepted",
+        "_allowance",
         "_backlog",
         "_dropped_writes",
         "_eof",
@@ -81,6 +88,7 @@ class WriteSide(Lifecycle):
         "_send_path",
         "_sendings",
         "_sent",
+        "_yielding",
     )
 
     def __init__(
@@ -106,8 +114,11 @@ class WriteSide(Lifecycle):
         self._accepted = 0
         #: When the last direct write was made, 0.0 after an event.
         self._recent = 0.0
+        #: What large writes may still send in this turn.
+        self._allowance = 0
         self._in_callback = False
         self._scheduled = False
+        self._yielding = False
         self._flushing = False
         self._eof = False
         self._dropped_writes = 0
@@ -153,7 +164,8 @@ class WriteSide(Lifecycle):
                 self._recent = _IN_CALLBACK if self._in_callback else monotonic()
                 return
             self._direct = False
-            self._flush()
+            if not self._yielding:
+                self._flush()
             self._pause_protocol_if_full()
             return
         self._write(data)
@@ -224,6 +236,13 @@ class WriteSide(Lifecycle):
     def _write_window(self, data: bytes) -> None:
         """Seal as much of `data` as a window holds and send it; the rest waits."""
         before = self._send_path.committed
+        if not self._recent:
+            self._allowance = _WRITE_BUDGET
+        elif self._allowance <= 0:
+            self._queue(data, before + len(data))
+            self._yield_turn()
+            return
+        self._allowance -= len(data)
         sealed = self._seal(data)
         if sealed != len(data):
             # Wanted: the same write again. In Mode.ENABLE_PARTIAL_WRITE: the rest as a new one.
@@ -264,7 +283,7 @@ class WriteSide(Lifecycle):
                 return
             data = bytes(view)
         size = len(data)
-        blocked = self._writing or self._flushing or not self._connected
+        blocked = self._writing or self._yielding or self._flushing or not self._connected
         if self._backlog is None:
             waiting = 0
         else:
@@ -274,16 +293,15 @@ class WriteSide(Lifecycle):
                 self._flush()
                 if self._lost:
                     return
-                blocked = self._writing
+                blocked = self._writing or self._yielding
                 waiting = 0 if self._backlog is None else self._accepted - self._send_path.committed
         self._queue(data, self._send_path.committed + waiting + size)
         if blocked:
             pass
         elif size >= _BLOCK or waiting + size > self._high_water:
             self._flush()
-        elif not self._in_callback and not self._scheduled:
-            self._scheduled = True
-            self._loop.call_soon(self._flush_gathered, context=self._context)
+        elif not self._in_callback:
+            self._schedule()
         self._pause_protocol_if_full()
 
     def _queue(self, data: bytes | memoryview, end: int) -> None:
@@ -294,9 +312,20 @@ class WriteSide(Lifecycle):
         self._backlog.append(data)
         self._accepted = end
 
-    def _flush_gathered(self) -> None:
-        self._scheduled = False
-        if not self._writing and not self._lost:
+    def _schedule(self) -> None:
+        if not self._scheduled:
+            self._scheduled = True
+            self._loop.call_soon(self._flush_scheduled, context=self._context)
+
+    def _yield_turn(self) -> None:
+        """Enough for this turn of the loop: what waits goes on in the next."""
+        self._yielding = True
+        self._schedule()
+
+    def _flush_scheduled(self) -> None:
+        self._scheduled = self._yielding = False
+        self._allowance = _WRITE_BUDGET
+        if not self._writing:
             self._flush()
 
     def _on_writable(self) -> None:
@@ -312,10 +341,10 @@ class WriteSide(Lifecycle):
         self._flushing = True
         try:
             while True:
-                blocked = self._move()
+                moved = self._move()
                 self._resume_protocol_if_drained()
                 # What the protocol wrote in resume_writing goes too, as far as there is room.
-                if blocked or self._lost or not self._connected or not self._has_work():
+                if moved != _ALL or self._lost or not self._connected or not self._has_work():
                     break
         except OSError as exc:
             self._write_failed(exc)
@@ -328,9 +357,12 @@ class WriteSide(Lifecycle):
             self._flushing = False
         if self._lost:
             return
-        if blocked:
+        if moved != _ALL:
             self._direct = False
-            self._watch_writes()
+            if moved == _FULL:
+                self._watch_writes()
+            elif not self._writing:
+                self._yield_turn()
             return
         self._ignore_writes()
         if self._closing:
@@ -345,8 +377,8 @@ class WriteSide(Lifecycle):
             return True
         return (self._closing or self._eof) and not self._send_path.closed
 
-    def _move(self) -> bool:
-        """Move bytes from the backlog through the engine to the socket; True when the socket is full."""
+    def _move(self) -> int:
+        """Move bytes from the backlog through the engine to the socket; how that ended."""
         budget = _WRITE_BUDGET
         while True:
             if self._connected:
@@ -355,17 +387,17 @@ class WriteSide(Lifecycle):
                 try:
                     count = self._send(output)
                 except (BlockingIOError, InterruptedError):
-                    return True
+                    return _FULL
                 self._sent(count)
                 if count < len(output):
-                    return True
+                    return _FULL
                 budget -= count
             if self._sendings is not None:
                 self._settle_sendings()
             if self._backlog is None or not self._connected:
-                return False
+                return _ALL
             if budget <= 0:
-                return True
+                return _ENOUGH
 
     def _seal_backlog(self) -> None:
         """Seal what waits as far as the window has room, and close_notify behind the last byte."""
@@ -439,17 +471,7 @@ class WriteSide(Lifecycle):
             sealed = self._send_path.abandon()
             backlog[0] = memoryview(backlog[0])[sealed:]
             position += sealed
-        kept: deque[bytes | memoryview] = deque()
-        for chunk in backlog:
-            view = memoryview(chunk)
-            before = view[: max(begin - position, 0)]
-            after = view[max(end - position, 0) :]
-            if len(before) + len(after) >= len(chunk):
-                kept.append(chunk)
-            else:
-                kept.extend(piece for piece in (before, after) if piece)
-            position += len(chunk)
-        self._backlog = kept or None
+        self._backlog = cut(backlog, begin - position, end - position) or None
         self._accepted -= end - begin
 
 
