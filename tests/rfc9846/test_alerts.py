@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -17,6 +18,7 @@ from tlswrite.errors import (
     CallerError,
     ConfigurationError,
     DecodeError,
+    InternalError,
     TooMuchError,
     TruncationError,
     WantReadError,
@@ -256,6 +258,14 @@ def test_what_cannot_begin_says_nothing() -> None:
     with pytest.raises(ConfigurationError):
         victim.write(b"data")
     assert not take(victim)
+
+
+def test_what_fails_to_begin_for_no_good_reason() -> None:
+    wrong: Any = 5
+    victim = TLSConnection(client_config(), server_hostname=wrong)
+    for _ in range(2):
+        with pytest.raises(InternalError, match="AttributeError"):
+            victim.start_handshake()
 
 
 def test_a_failure_while_data_waits_comes_behind_that_data() -> None:

@@ -357,8 +357,8 @@ def test_a_server_answers_only_what_it_was_asked() -> None:
 
 @pytest.mark.parametrize("ask", [False, True])
 def test_the_order_of_a_servers_messages(ask: bool) -> None:
-    # RFC 9846 §4.4.1: EncryptedExtensions immediately after ServerHello; §4.4.2: CertificateRequest behind it;
-    # §4.5: the rest as the last messages of the flight, Finished at the end of all.
+    # RFC 9846 §4.4.1: EncryptedExtensions immediately after ServerHello; §4.4.2: CertificateRequest behind
+    # it; §4.5: the rest as the last messages of the flight, Finished at the end of all.
     victim = server(**({"verify_mode": ssl.CERT_OPTIONAL, "trust_anchors": anchors()} if ask else {}))
     hostile = HostileClient(victim)
     hostile.run()
