@@ -36,7 +36,7 @@ from tlswrite.iana import CipherSuite, NamedGroup
 
 HOST = "127.0.0.1"
 NAME = "localhost"
-LIMIT = 20.0
+LIMIT = 90.0
 
 #: What goes both ways: more than 1 MiB, and no multiple of a record.
 DATA = random.Random(8446).randbytes((1 << 20) + 4321)

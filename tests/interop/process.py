@@ -13,7 +13,7 @@ from io import BufferedReader
 from pathlib import Path
 from typing import Any
 
-LIMIT = 20.0
+LIMIT = 90.0
 
 
 class Child:
