@@ -465,6 +465,16 @@ async def test_a09_close_after_write_eof() -> None:
     assert await recorder.gone() is None
 
 
+async def test_a09_a08_abort_after_write_eof_does_not_linger() -> None:
+    transport, recorder, peer = await face_server()
+    meter = meter_of(transport)
+    transport.write_eof()
+    assert await peer.read_to_end() == b""
+    transport.abort()
+    assert await recorder.gone() is None
+    assert meter.fileno() == -1
+
+
 async def test_a09_eof_received_may_answer_and_close() -> None:
     def answer(recorder: Recorder) -> None:
         recorder.transport.write(b"so long")

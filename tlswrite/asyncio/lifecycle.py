@@ -120,8 +120,10 @@ class Lifecycle(FlowControl):
         return self._closing
 
     def abort(self) -> None:
-        """Drop the connection at once: nothing that waits is sent, no close_notify (clause A08)."""
-        self._force_close(None)
+        """Drop the connection at once: nothing that waits is sent, no close_notify, no lingering (A08)."""
+        if not self._lost:
+            self._lingers = False
+            self._force_close(None)
 
     def __del__(self) -> None:
         sock = self._sock

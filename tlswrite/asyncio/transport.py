@@ -13,6 +13,7 @@ error goes to whoever waits for the connection, its alert to the peer.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 from asyncio.trsock import TransportSocket
 from typing import Any
@@ -197,4 +198,6 @@ def _name(ask: Any) -> Any:
 def _set_nodelay(sock: socket.socket) -> None:
     """Small writes leave without waiting for the peer's ACK: gathering is done here, not by Nagle."""
     if sock.family in (socket.AF_INET, socket.AF_INET6):
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        # Some systems refuse where the peer has gone already; the first read tells of that.
+        with contextlib.suppress(OSError):
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
