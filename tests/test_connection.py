@@ -205,6 +205,26 @@ def test_what_a_callback_raises_is_an_internal_error_with_its_cause() -> None:
     assert repr(ends.server.connection).startswith("<TLSConnection server failed: KeyError")
 
 
+def test_a_padding_policy_that_raises_ends_the_connection_in_order() -> None:
+    def policy(length: int) -> int:
+        if length == 40_000 - 32_768:
+            raise KeyError("a bug in the application")
+        return 0
+
+    joined = connected({"record_padding": policy})
+    with pytest.raises(errors.InternalError) as caught:
+        joined.client.connection.write(bytes(40_000))
+    assert isinstance(caught.value.__cause__, KeyError)
+    with pytest.raises(errors.InternalError):
+        joined.client.connection.write(b"x")
+    joined.server.connection.bio_write(joined.client.take())
+    # What was sealed before arrives, and the alert behind it can be read.
+    for _ in range(2):
+        assert len(joined.server.connection.read()) == 16_384
+    with pytest.raises(errors.AlertReceived):
+        joined.server.connection.read()
+
+
 def test_a_failing_client_callback_fails_its_start() -> None:
     def log(line: str) -> None:
         raise OSError("disk full")

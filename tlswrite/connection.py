@@ -128,7 +128,13 @@ class TLSConnection:
             except WantReadError:
                 self.send_path.read_wants += 1
                 raise
-        written = self.send_path.write(view, data)
+        try:
+            written = self.send_path.write(view, data)
+        except TLSError:
+            raise
+        except Exception as exc:
+            # Not the contract's: the application's padding policy raised, in the middle of the write.
+            raise self.fail(exc) from exc
         if written == WANT_WRITE:
             raise WantWriteError
         return written
@@ -435,9 +441,9 @@ class TLSConnection:
 
     # ---- helpers --------------------------------------------------------------------------------------
 
-    @staticmethod
-    def _internal(exc: BaseException) -> InternalError:
-        return InternalError(f"{type(exc).__name__} in the handshake: {exc}")
+    def _internal(self, exc: BaseException) -> InternalError:
+        where = "in the handshake" if self._control.negotiated is None else "on an open connection"
+        return InternalError(f"{type(exc).__name__} {where}: {exc}")
 
     def _say_why(self, error: TLSError) -> None:
         if error.alert is not None:

@@ -144,12 +144,16 @@ def test_a_bad_signature_is_a_decrypt_error() -> None:
     client_refuses(changing(CV, signature=b"\x30\x06\2\1\1\2\1\1"), DecryptError, "does not verify")
 
 
-@pytest.mark.parametrize(
-    "change", [lambda m: bytes(len(m.verify_data)), lambda m: m.verify_data[:-1], lambda _: b""]
-)
-def test_a_bad_finished_is_a_decrypt_error(change: Any) -> None:
+def test_a_bad_finished_is_a_decrypt_error() -> None:
     # RFC 9846 §4.5.3: if incorrect: "decrypt_error".
-    client_refuses(editing(FIN, lambda m: Finished(change(m))), DecryptError, "Finished does not verify")
+    edit = editing(FIN, lambda m: Finished(bytes(len(m.verify_data))))
+    client_refuses(edit, DecryptError, "Finished does not verify")
+
+
+@pytest.mark.parametrize("change", [lambda data: data[:-1], lambda data: data + b"x", lambda _: b""])
+def test_a_finished_of_another_length_is_a_decode_error(change: Any) -> None:
+    # RFC 9846 §4.5.3: Hash.length bytes; §6: the length of the message was incorrect.
+    client_refuses(editing(FIN, lambda m: Finished(change(m.verify_data))), DecodeError, "a Finished of")
 
 
 def test_any_change_to_the_transcript_is_noticed() -> None:

@@ -8,7 +8,7 @@ import hmac
 import pytest
 
 from tlswrite.crypto.suites import SUITES, Suite
-from tlswrite.errors import DecryptError
+from tlswrite.errors import DecodeError, DecryptError
 from tlswrite.iana import CipherSuite
 from tlswrite.tls13.schedule import (
     KeySchedule,
@@ -76,8 +76,10 @@ def test_finished() -> None:
     mac = hmac.digest(key, b"hash", "sha256")
     assert finished_mac(SUITE, b"base", b"hash") == mac
     verify_finished(SUITE, b"base", b"hash", mac)
-    for wrong in (b"", mac[:-1], mac + b"\0", bytes(32)):
-        with pytest.raises(DecryptError):
+    with pytest.raises(DecryptError):
+        verify_finished(SUITE, b"base", b"hash", bytes(32))
+    for wrong in (b"", mac[:-1], mac + b"\0"):
+        with pytest.raises(DecodeError):
             verify_finished(SUITE, b"base", b"hash", wrong)
 
 

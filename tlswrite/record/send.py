@@ -263,7 +263,12 @@ class SendPath:
             room = self._make_room(most if sealer.padded or left >= block else limits.RECORD_OVERHEAD + left)
             if room < 0 or self._window is None:
                 break
-            records = min(1 + room // most, -(-left // block), self._record_limit - sealer.sequence)
+            # A padding policy is the application's: one that raises must not have used up records before.
+            records = (
+                1
+                if sealer.padded
+                else min(1 + room // most, -(-left // block), self._record_limit - sealer.sequence)
+            )
             self._end = sealer.seal_run(view, at, self._window, self._end, records)
             at = min(size, at + records * block)
         self.committed += at - first

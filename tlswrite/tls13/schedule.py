@@ -12,7 +12,7 @@ from typing import Final
 
 from tlswrite.crypto.kdf import compare, hash_empty, hkdf_expand_label, hkdf_extract, hmac_digest, new_hash
 from tlswrite.crypto.suites import Suite
-from tlswrite.errors import DecryptError
+from tlswrite.errors import DecodeError, DecryptError
 
 __all__ = [
     "KeySchedule",
@@ -110,7 +110,10 @@ def finished_mac(suite: Suite, base_key: bytes, transcript_hash: bytes) -> bytes
 
 
 def verify_finished(suite: Suite, base_key: bytes, transcript_hash: bytes, verify_data: bytes) -> None:
-    """Raises DecryptError where a peer's verify_data is not what it must be."""
+    """Raises DecryptError where a peer's verify_data is not what it must be, DecodeError for its length."""
+    if len(verify_data) != suite.hash_length:
+        # RFC 9846 §4.5.3: opaque verify_data[Hash.length]; §6: a wrong length is a "decode_error".
+        raise DecodeError(f"a Finished of {len(verify_data)} bytes instead of {suite.hash_length}")
     if not compare(verify_data, finished_mac(suite, base_key, transcript_hash)):
         # RFC 9846 §4.5.3: recipients MUST verify, and MUST terminate with "decrypt_error".
         raise DecryptError("the peer's Finished does not verify: somebody altered the handshake")
