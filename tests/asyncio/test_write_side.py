@@ -600,6 +600,25 @@ async def test_a11_a_socket_that_breaks_later_ends_the_connection_too() -> None:
     peer.socket.close()
 
 
+async def test_a07_a_write_in_resume_writing_goes_behind_the_one_that_caused_it(gathering: None) -> None:
+    more = [b"C"]
+
+    def go_on(recorder: Recorder) -> None:
+        if more:
+            recorder.transport.write(more.pop())
+
+    joined = await join(Recorder(resume_writing=go_on))
+    transport = joined.client.transport
+    transport.write(b"A")
+    transport.write(b"a")
+    transport.set_write_buffer_limits(high=0)
+    assert joined.client.calls[-1] == "pause_writing"
+    data = b"B" * write_side._GATHER_SIZE
+    assert await transport.sendall(data) == len(data)
+    assert await joined.server.got(len(data) + 3) == b"Aa" + data + b"C"
+    await joined.close()
+
+
 async def test_a11_the_peers_alert_is_the_cause_of_a_failed_write() -> None:
     transport, recorder, peer = await face_server()
     # The peer's alert has arrived, behind data, but was not read when the write fails.

@@ -288,8 +288,9 @@ class WriteSide(Lifecycle):
             waiting = 0
         else:
             waiting = self._accepted - self._send_path.committed
-            if not blocked and waiting + size > _GATHER_SIZE:
-                # What was gathered fills a window; the rest begins the next one.
+            if not blocked and not self._protocol_paused and waiting + size > _GATHER_SIZE:
+                # What was gathered fills a window; the rest begins the next one. Not where it would call
+                # resume_writing: what the protocol writes there belongs behind `data`.
                 self._flush()
                 if self._lost:
                     return
