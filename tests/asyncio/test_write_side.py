@@ -600,6 +600,19 @@ async def test_a11_a_socket_that_breaks_later_ends_the_connection_too() -> None:
     peer.socket.close()
 
 
+@pytest.mark.parametrize("mode", [Mode.AUTO_RETRY, Mode.ENABLE_PARTIAL_WRITE])
+async def test_a04_a_mutable_buffer_in_small_records_may_fill_the_window(mode: Mode) -> None:
+    joined = await join(client_fields={"mode": mode}, server_fields={"record_size_limit": 64})
+    data = bytearray(BIG[: write_side._SEALED_AT_ONCE])
+    joined.client.transport.write(data)
+    data[:] = bytes(len(data))
+    joined.client.transport.write(b"behind")
+    size = len(data) + 6
+    assert await joined.server.got(size) == BIG[: len(data)] + b"behind"
+    assert joined.client.transport.committed == size
+    await joined.close()
+
+
 async def test_a07_a_write_in_resume_writing_goes_behind_the_one_that_caused_it(gathering: None) -> None:
     more = [b"C"]
 

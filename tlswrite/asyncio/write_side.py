@@ -274,8 +274,12 @@ class WriteSide(Lifecycle):
                 and view.nbytes <= _SEALED_AT_ONCE
                 and not self._send_path.has_output
             ):
-                # The engine has no reason to want anything: it is sealed now, so no copy is needed.
-                self._seal(view)
+                # The engine has no reason to want anything: it is sealed now, so no copy is needed. But records
+                # that the peer wants small, or our padding, may fill the window early: the rest is copied.
+                if (sealed := self._seal(view)) == WANT_WRITE:
+                    sealed = self._send_path.abandon()
+                if sealed < view.nbytes:
+                    self._queue(bytes(view[sealed:]), self._send_path.committed + view.nbytes - sealed)
                 self._direct = False
                 self._flush()
                 self._recent = _IN_CALLBACK if self._in_callback else monotonic()
