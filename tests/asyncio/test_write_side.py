@@ -613,6 +613,28 @@ async def test_a04_a_mutable_buffer_in_small_records_may_fill_the_window(mode: M
     await joined.close()
 
 
+@pytest.mark.parametrize("size", [1000, 70_000])
+async def test_a07_resume_writing_that_writes_on_and_on_leaves_others_their_turn(size: int) -> None:
+    most = 2 + write_side._WRITE_BUDGET // size
+    calls: list[int] = []
+
+    def go_on(recorder: Recorder) -> None:
+        calls.append(1)
+        if len(calls) <= most:
+            recorder.transport.write(bytes(size))
+
+    joined = await join(Recorder(resume_writing=go_on), buffer=SMALL_BUFFER)
+    transport = joined.client.transport
+    transport.set_write_buffer_limits(high=0)
+    transport.write(bytes(100_000))
+    assert waits_for(transport) == "read write"
+    # From now on the socket takes whatever it is given.
+    transport._send = len
+    transport._on_writable()
+    assert 0 < len(calls) <= most
+    await joined.close()
+
+
 async def test_a07_a_write_in_resume_writing_goes_behind_the_one_that_caused_it(gathering: None) -> None:
     more = [b"C"]
 

@@ -75,6 +75,7 @@ class WriteSide(Lifecycle):
         "_accepted",
         "_allowance",
         "_backlog",
+        "_budget",
         "_dropped_writes",
         "_eof",
         "_flushing",
@@ -116,6 +117,8 @@ class WriteSide(Lifecycle):
         self._recent = 0.0
         #: What large writes may still send in this turn.
         self._allowance = 0
+        #: What a flush may still send, whatever resume_writing adds to it.
+        self._budget = 0
         self._in_callback = False
         self._scheduled = False
         self._yielding = False
@@ -274,8 +277,7 @@ class WriteSide(Lifecycle):
                 and view.nbytes <= _SEALED_AT_ONCE
                 and not self._send_path.has_output
             ):
-                # The engine has no reason to want anything: it is sealed now, so no copy is needed. But records
-                # that the peer wants small, or our padding, may fill the window early: the rest is copied.
+                # It is sealed now, so no copy is needed; except where small records fill the window early.
                 if (sealed := self._seal(view)) == WANT_WRITE:
                     sealed = self._send_path.abandon()
                 if sealed < view.nbytes:
@@ -344,12 +346,16 @@ class WriteSide(Lifecycle):
         if self._flushing or self._lost:
             return
         self._flushing = True
+        self._budget = _WRITE_BUDGET
         try:
             while True:
                 moved = self._move()
                 self._resume_protocol_if_drained()
                 # What the protocol wrote in resume_writing goes too, as far as there is room.
                 if moved != _ALL or self._lost or not self._connected or not self._has_work():
+                    break
+                if self._budget <= 0:
+                    moved = _ENOUGH
                     break
         except OSError as exc:
             self._write_failed(exc)
@@ -384,7 +390,6 @@ class WriteSide(Lifecycle):
 
     def _move(self) -> int:
         """Move bytes from the backlog through the engine to the socket; how that ended."""
-        budget = _WRITE_BUDGET
         while True:
             if self._connected:
                 self._seal_backlog()
@@ -396,12 +401,12 @@ class WriteSide(Lifecycle):
                 self._sent(count)
                 if count < len(output):
                     return _FULL
-                budget -= count
+                self._budget -= count
             if self._sendings is not None:
                 self._settle_sendings()
             if self._backlog is None or not self._connected:
                 return _ALL
-            if budget <= 0:
+            if self._budget <= 0:
                 return _ENOUGH
 
     def _seal_backlog(self) -> None:
