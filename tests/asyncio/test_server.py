@@ -262,6 +262,15 @@ async def test_closing_while_accepting_is_paused(
     assert serving.server._retries == {}
 
 
+async def test_a_handler_may_close_the_server_whose_accepting_fails() -> None:
+    async with Serving() as serving:
+        server = serving.server
+        asyncio.get_running_loop().set_exception_handler(lambda loop, context: server.close())
+        server._pause_accepting(server._sockets[0], OSError(errno.EMFILE, "Too many open files"))
+        assert server.sockets == ()
+        assert server._retries == {}
+
+
 class Failing(socket.socket):
     """A listening socket whose accept fails as told, then works."""
 
@@ -317,6 +326,15 @@ async def test_one_wakeup_accepts_a_backlog_at_most() -> None:
         assert len(serving.protocols) == 2
         for client in clients:
             client.close()
+
+
+async def test_a_backlog_of_nothing_still_accepts() -> None:
+    async with Serving(start_serving=False, backlog=0) as serving:
+        serving.server._start_serving()
+        with socket.create_connection(("127.0.0.1", serving.port)):
+            async with asyncio.timeout(PATIENCE):
+                while not serving.protocols:
+                    await asyncio.sleep(0)
 
 
 async def test_a_factory_that_raises_harms_no_other_connection(complaints: Complaints) -> None:

@@ -199,8 +199,8 @@ class Server(Attachable, asyncio.AbstractServer):
             self._loop.add_reader(sock.fileno(), self._accept, sock)
 
     def _accept(self, sock: socket.socket) -> None:
-        """Accept what waits, at most a backlog of it at one wake-up."""
-        for _ in range(self._backlog):
+        """Accept what waits, at most a backlog of it at one wake-up; a backlog of 0 holds one connection."""
+        for _ in range(max(1, self._backlog)):
             try:
                 accepted, address = sock.accept()
             except (BlockingIOError, InterruptedError):
@@ -243,6 +243,9 @@ class Server(Attachable, asyncio.AbstractServer):
 
     def _pause_accepting(self, sock: socket.socket, exc: OSError) -> None:
         """Out of descriptors, or worse: the socket stays readable, so look away for a moment."""
+        # Before anybody is told: the handler may close this server.
+        self._loop.remove_reader(sock.fileno())
+        self._retries[sock] = self._loop.call_later(ACCEPT_RETRY_DELAY, self._resume_accepting, sock)
         out = exc.errno in _OUT_OF_RESOURCES
         self._loop.call_exception_handler(
             {
@@ -251,8 +254,6 @@ class Server(Attachable, asyncio.AbstractServer):
                 "socket": TransportSocket(sock),
             }
         )
-        self._loop.remove_reader(sock.fileno())
-        self._retries[sock] = self._loop.call_later(ACCEPT_RETRY_DELAY, self._resume_accepting, sock)
 
     def _resume_accepting(self, sock: socket.socket) -> None:
         del self._retries[sock]
