@@ -510,6 +510,23 @@ async def test_a03_a_new_protocol_is_told_that_writing_is_paused() -> None:
     transport.abort()
 
 
+async def test_a03_a_protocol_that_comes_back_is_told_that_writing_goes_on() -> None:
+    """Also where what waits is between the two marks at that moment."""
+    transport, recorder, peer = await face_server(buffer=SMALL_BUFFER)
+    transport.write(BIG)
+    assert recorder.calls[-1] == "pause_writing"
+    transport.set_write_buffer_limits(high=2 * len(BIG), low=0)
+    transport.set_protocol(recorder)
+    assert recorder.calls.count("pause_writing") == 1
+    other = Recorder()
+    transport.set_protocol(other)
+    assert other.calls == ["pause_writing"]
+    transport.set_protocol(recorder)
+    await peer.read(len(BIG))
+    await recorder.until(lambda: recorder.calls[-1] == "resume_writing")
+    transport.abort()
+
+
 # ---- faults of the application ----
 
 

@@ -95,13 +95,13 @@ class ReadSide(WriteSide):
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
         """Deliver to another protocol from now on; allowed inside any callback (clause A07).
 
-        If writing is paused, the new protocol is told so.
+        If writing is paused, the new protocol is told so, and will be told when it goes on.
         """
+        changed = protocol is not self._protocol
         self._protocol = protocol
         self._buffered = isinstance(protocol, asyncio.BufferedProtocol)
-        if self._protocol_paused:
-            self._protocol_paused = False
-            self._pause_protocol_if_full()
+        if changed and self._protocol_paused:
+            self._tell_protocol("pause_writing")
 
     def is_reading(self) -> bool:
         return not self._paused and not self._closing
