@@ -667,6 +667,24 @@ async def test_a11_the_peers_alert_is_the_cause_of_a_failed_write() -> None:
     assert exc.received == AlertDescription.ACCESS_DENIED
 
 
+async def test_a11_what_is_left_of_input_that_was_thrown_away_is_no_cause() -> None:
+    transport, recorder, peer = await face_server(buffer=SMALL_BUFFER)
+    transport.write(BIG)
+    transport.close()
+    # A record in two pieces: close() throws the first away, the second is there when the write fails.
+    peer.connection.write(bytes(4000))
+    record = peer.connection.bio_read()
+    peer.socket.send(record[:1000])
+    meter = meter_of(transport)
+    reads = meter.reads
+    while meter.reads == reads:
+        await asyncio.sleep(0)
+    failure = meter.failure = BrokenPipeError("gone")
+    peer.socket.send(record[1000:])
+    transport._on_writable()
+    assert await recorder.gone() is failure
+
+
 async def test_a11_the_search_for_the_peers_alert_is_bounded() -> None:
     transport, recorder, peer = await face_server(tcp=True)
     transport._ignore_reads()

@@ -443,8 +443,10 @@ class ReadSide(WriteSide):
         """The alert, or other error, that the peer's unread input ends with, if any.
 
         Called in the middle of a write, so nothing is delivered: as in asyncio, input that was not delivered
-        before the connection broke is lost.
+        before the connection broke is lost. After `close` input was thrown away: its rest says nothing.
         """
+        if self._closing:
+            return None
         receive_path = self._receive_path
         plain = memoryview(bytearray(OUT_ROOM))
         try:
