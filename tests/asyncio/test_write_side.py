@@ -635,6 +635,31 @@ async def test_a07_resume_writing_that_writes_on_and_on_leaves_others_their_turn
     await joined.close()
 
 
+@pytest.mark.parametrize(
+    "data", [b"small", bytes(60_000), bytearray(40_000)], ids=["small", "big", "mutable"]
+)
+async def test_a_padding_policy_that_raises_in_write_leaves_no_hole(
+    data: Any, complaints: Complaints
+) -> None:
+    contents: list[int] | None = None
+
+    def policy(content: int) -> int:
+        if contents is not None:
+            contents.append(content)
+            if len(contents) == -(-len(data) // limits.MAX_PLAINTEXT):
+                raise LookupError("no padding today")
+        return 0
+
+    joined = await join(client_fields={"record_padding": policy})
+    contents = []
+    joined.client.transport.write(data)
+    joined.client.transport.write(b"behind")
+    assert isinstance(await joined.client.gone(), LookupError)
+    assert isinstance(complaints.take()["exception"], LookupError)
+    await joined.server.gone()
+    assert b"behind" not in joined.server.data
+
+
 async def test_a07_a_write_in_resume_writing_goes_behind_the_one_that_caused_it(gathering: None) -> None:
     more = [b"C"]
 

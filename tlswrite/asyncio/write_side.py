@@ -146,9 +146,8 @@ class WriteSide(Lifecycle):
                 or (not self._in_callback and monotonic() - self._recent > GATHER_TIME)
             )
         ):
-            record = self._seal_now(data)
             try:
-                if record:
+                if record := self._seal_now(data):
                     # One record, which needs no stop in the engine's output unless the socket is full.
                     try:
                         count = self._send(record)
@@ -162,6 +161,9 @@ class WriteSide(Lifecycle):
                     self._write_window(data)
             except OSError as exc:
                 self._write_failed(exc)
+                return
+            except Exception as exc:
+                self._application_failed(exc)
                 return
             if not self._send_path.has_output and self._backlog is None:
                 self._recent = _IN_CALLBACK if self._in_callback else monotonic()
@@ -278,8 +280,15 @@ class WriteSide(Lifecycle):
                 and not self._send_path.has_output
             ):
                 # It is sealed now, so no copy is needed; except where small records fill the window early.
-                if (sealed := self._seal(view)) == WANT_WRITE:
-                    sealed = self._send_path.abandon()
+                try:
+                    if (sealed := self._seal(view)) == WANT_WRITE:
+                        sealed = self._send_path.abandon()
+                except OSError as exc:
+                    self._write_failed(exc)
+                    return
+                except Exception as exc:
+                    self._application_failed(exc)
+                    return
                 if sealed < view.nbytes:
                     self._queue(bytes(view[sealed:]), self._send_path.committed + view.nbytes - sealed)
                 self._direct = False
@@ -361,8 +370,7 @@ class WriteSide(Lifecycle):
             self._write_failed(exc)
             return
         except Exception as exc:
-            # The application's own: a padding policy that raises.
-            self._fatal_error(exc, "Fatal write error on TLS transport")
+            self._application_failed(exc)
             return
         finally:
             self._flushing = False
@@ -425,6 +433,10 @@ class WriteSide(Lifecycle):
         self._backlog = None
         if self._closing or self._eof:
             self._connection.close_notify()
+
+    def _application_failed(self, exc: Exception) -> None:
+        """A padding policy raised, perhaps behind records that are sealed: the stream would have a hole."""
+        self._fatal_error(exc, "Fatal write error on TLS transport")
 
     def _write_failed(self, exc: OSError) -> None:
         """The socket takes no more. If the peer's alert is what came before, that is the true cause."""
