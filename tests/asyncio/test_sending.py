@@ -9,7 +9,6 @@ import pytest
 
 from tests.support.wire import face_server, join, meter_of, turns
 from tlswrite.asyncio import Sending
-from tlswrite.asyncio.sending import cut
 from tlswrite.config import Mode
 
 BIG = bytes(at * 7 % 251 for at in range(700_001))
@@ -240,16 +239,3 @@ async def test_a10_close_sends_an_awaited_write() -> None:
     assert await peer.read_to_end() == BIG
     assert await task == len(BIG)
     assert await recorder.gone() is None
-
-
-@pytest.mark.parametrize("begin", range(12))
-@pytest.mark.parametrize("length", range(1, 8))
-def test_cut_takes_out_just_the_range(begin: int, length: int) -> None:
-    chunks = [b"abc", b"d", memoryview(b"efgh"), b"ijkl"]
-    whole = b"".join(chunks)
-    kept = cut(chunks, begin, begin + length)
-    assert b"".join(kept) == whole[:begin] + whole[begin + length :]
-    # What is not touched is the same object: the engine may be in the middle of it.
-    untouched = [chunk for chunk in chunks if any(chunk is each for each in kept)]
-    assert len(untouched) >= len(chunks) - length - 1
-    assert all(kept)

@@ -25,7 +25,7 @@ from tests.support.wire import (
     turns,
 )
 from tlswrite import limits
-from tlswrite.asyncio import Transport, write_side
+from tlswrite.asyncio import Transport, backlog, write_side
 from tlswrite.config import Mode
 from tlswrite.connection import TLSConnection
 from tlswrite.errors import AlertReceived
@@ -673,7 +673,7 @@ async def test_a07_a_write_in_resume_writing_goes_behind_the_one_that_caused_it(
     transport.write(b"a")
     transport.set_write_buffer_limits(high=0)
     assert joined.client.calls[-1] == "pause_writing"
-    data = b"B" * write_side._GATHER_SIZE
+    data = b"B" * backlog.GATHER_SIZE
     assert await transport.sendall(data) == len(data)
     assert await joined.server.got(len(data) + 3) == b"Aa" + data + b"C"
     await joined.close()

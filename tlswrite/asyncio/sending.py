@@ -8,11 +8,10 @@ behind that mark, and moves the writes behind it up.
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import Generator, Iterable
+from collections.abc import Generator
 from typing import Protocol
 
-__all__ = ["Sending", "cut"]
+__all__ = ["Sending"]
 
 
 class _Stream(Protocol):
@@ -87,19 +86,3 @@ class Sending:
         self._stream = None
         if self._future is not None and not self._future.done():
             self._future.set_result(None)
-
-
-def cut(chunks: Iterable[bytes | memoryview], begin: int, end: int) -> deque[bytes | memoryview]:
-    """`chunks` without their bytes from `begin` to `end`. Whole chunks stay the objects they are."""
-    kept: deque[bytes | memoryview] = deque()
-    position = 0
-    for chunk in chunks:
-        view = memoryview(chunk)
-        before = view[: max(begin - position, 0)]
-        after = view[max(end - position, 0) :]
-        if len(before) + len(after) >= len(chunk):
-            kept.append(chunk)
-        else:
-            kept.extend(piece for piece in (before, after) if piece)
-        position += len(chunk)
-    return kept

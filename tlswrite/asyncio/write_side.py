@@ -38,8 +38,9 @@ from time import monotonic
 from typing import Any, Final
 
 from tlswrite import limits
+from tlswrite.asyncio.backlog import BLOCK, GATHER_SIZE, cut, flat, gather
 from tlswrite.asyncio.lifecycle import Attachable, Lifecycle, logger
-from tlswrite.asyncio.sending import Sending, cut
+from tlswrite.asyncio.sending import Sending
 from tlswrite.connection import Buffer, TLSConnection
 from tlswrite.errors import TLSError
 from tlswrite.record.codes import WANT_WRITE
@@ -49,10 +50,6 @@ __all__ = ["GATHER_TIME", "WriteSide"]
 #: A write that follows another one this soon is gathered. Seconds.
 GATHER_TIME: Final = 0.001
 
-#: Writes of this size are not gathered: they fill records of their own. Bytes.
-_BLOCK: Final = limits.MAX_PLAINTEXT
-#: Small writes are joined up to this size, and the queue is flushed when it reaches it. Bytes.
-_GATHER_SIZE: Final = limits.WINDOW_RECORDS * limits.MAX_PLAINTEXT
 #: A mutable buffer up to this size is sealed in one go whatever else the window must take. Bytes.
 _SEALED_AT_ONCE: Final = (limits.WINDOW_RECORDS - 1) * limits.MAX_PLAINTEXT
 #: Bytes of large writes sent in one turn of the loop before other connections get theirs. As much as is read
@@ -142,7 +139,7 @@ class WriteSide(Lifecycle):
             and data
             and (
                 not self._recent
-                or len(data) >= _BLOCK
+                or len(data) >= BLOCK
                 or (not self._in_callback and monotonic() - self._recent > GATHER_TIME)
             )
         ):
@@ -197,10 +194,10 @@ class WriteSide(Lifecycle):
         closed or lost.
         """
         if self._closing:
-            _flat(data)
+            flat(data)
             raise ConnectionResetError("the connection is closed")
         start = self._send_path.committed if self._backlog is None else self._accepted
-        size = _flat(data).nbytes
+        size = flat(data).nbytes
         self.write(data)
         sending = Sending(self._loop, self, start, size)
         if self._lost:
@@ -262,7 +259,7 @@ class WriteSide(Lifecycle):
 
     def _write(self, data: Buffer) -> None:
         """`write` where it is not the plain case: another type, or something waits."""
-        view = None if type(data) is bytes else _flat(data)
+        view = None if type(data) is bytes else flat(data)
         if self._eof:
             raise RuntimeError("Cannot call write() after write_eof()")
         if not (len(data) if view is None else view.nbytes):
@@ -303,7 +300,7 @@ class WriteSide(Lifecycle):
             waiting = 0
         else:
             waiting = self._accepted - self._send_path.committed
-            if not blocked and not self._protocol_paused and waiting + size > _GATHER_SIZE:
+            if not blocked and not self._protocol_paused and waiting + size > GATHER_SIZE:
                 # What was gathered fills a window; the rest begins the next one. Not where it would call
                 # resume_writing: what the protocol writes there belongs behind `data`.
                 self._flush()
@@ -314,7 +311,7 @@ class WriteSide(Lifecycle):
         self._queue(data, self._send_path.committed + waiting + size)
         if blocked:
             pass
-        elif size >= _BLOCK or waiting + size > self._high_water:
+        elif size >= BLOCK or waiting + size > self._high_water:
             self._flush()
         elif not self._in_callback:
             self._schedule()
@@ -421,7 +418,7 @@ class WriteSide(Lifecycle):
         """Seal what waits as far as the window has room, and close_notify behind the last byte."""
         backlog = self._backlog
         while backlog:
-            head = _gather(backlog) if not self._send_path.pending else backlog[0]
+            head = gather(backlog) if not self._send_path.pending else backlog[0]
             count = self._seal(head)
             if count == WANT_WRITE:
                 return
@@ -495,30 +492,3 @@ class WriteSide(Lifecycle):
             position += sealed
         self._backlog = cut(backlog, begin - position, end - position) or None
         self._accepted -= end - begin
-
-
-def _gather(backlog: deque[bytes | memoryview]) -> bytes | memoryview:
-    """The head of what waits; small ones are joined first, up to a window."""
-    size = len(backlog[0])
-    if size >= _BLOCK or len(backlog) == 1:
-        return backlog[0]
-    parts = []
-    size = 0
-    while backlog and size + len(backlog[0]) <= _GATHER_SIZE:
-        part = backlog.popleft()
-        size += len(part)
-        parts.append(part)
-    head = parts[0] if len(parts) == 1 else b"".join(parts)
-    backlog.appendleft(head)
-    return head
-
-
-def _flat(data: Buffer) -> memoryview:
-    """A flat view of the bytes of a contiguous buffer; the errors are as in asyncio's `write`."""
-    try:
-        view = memoryview(data)
-    except TypeError:
-        raise TypeError(f"data argument must be a bytes-like object, not {type(data).__name__!r}") from None
-    if not view.c_contiguous:
-        raise BufferError("the buffer is not contiguous: write a copy of it, bytes(view)")
-    return view if view.format == "B" and view.ndim == 1 else view.cast("B")
