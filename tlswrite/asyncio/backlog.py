@@ -1,7 +1,7 @@
 """What waits to be written: chunks of plaintext in the order of the calls, by reference.
 
-The chunks stay the objects that the application gave, since the engine's pending write is retried with the same
-object (clause W15). Small ones are joined when their turn comes, and a cancelled write is cut out.
+The chunks stay the objects that the application gave: the engine's pending write is retried with the same one
+(clause W15). Small ones are joined when their turn comes, and a cancelled write is cut out.
 """
 
 from __future__ import annotations
