@@ -19,11 +19,10 @@ from tlswrite.handshake.negotiated import Negotiated
 from tlswrite.handshake.runner import AfterHandshake, HandshakeGenerator, Runner
 from tlswrite.iana import ContentType, HandshakeType
 from tlswrite.messages.framing import MESSAGES
+from tlswrite.negotiate import client_handshake, server_handshake
 from tlswrite.record.codes import CONTROL
 from tlswrite.record.protection import Opener, Sealer
 from tlswrite.record.receive import OUT_ROOM, ReceivePath
-from tlswrite.tls13.client import client_handshake
-from tlswrite.tls13.server import server_handshake
 
 CCS = "change_cipher_spec"
 

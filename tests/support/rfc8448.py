@@ -17,12 +17,13 @@ from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa, x25519
 from cryptography.x509 import load_der_x509_certificate
 
 from tests.support.engine import anchors
-from tlswrite.config import ServerConfig
+from tlswrite.config import ClientConfig, ServerConfig
 from tlswrite.crypto.credentials import Credentials
 from tlswrite.crypto.groups import KeyShare
 from tlswrite.crypto.signatures import CLIENT_CONTEXT, SERVER_CONTEXT, certificate_verify_content
 from tlswrite.crypto.suites import SUITES
 from tlswrite.handshake.offer import Offer
+from tlswrite.handshake.opening import START, WAIT_SH
 from tlswrite.handshake.runner import HandshakeGenerator, HandshakeIO
 from tlswrite.iana import CipherSuite, NamedGroup, SignatureScheme
 from tlswrite.messages import extensions as ext
@@ -134,11 +135,11 @@ def records(trace: str, who: str) -> list[tuple[bytes, bytes]]:
 class TraceClient(ClientHandshake):
     """A client that begins with the trace's ClientHello."""
 
-    def begin(self, trace: str) -> None:
+    def __init__(self, io: HandshakeIO, config: ClientConfig, trace: str) -> None:
         raw = message(trace, "ClientHello", "client")[0]
         hello = ClientHello.parse(raw[4:])
         own = share(trace, "client")
-        self.offer = Offer(
+        offer = Offer(
             hello,
             raw,
             "server",
@@ -146,10 +147,11 @@ class TraceClient(ClientHandshake):
             {own.group: own},
             frozenset(code for code, _ in hello.extensions),
         )
-        self.transcript.add(raw)
+        super().__init__(io, config, "server", TraceEntropy(trace, "client", []), offer)
 
     def follow(self, trace: str) -> HandshakeGenerator:
-        yield from self.receive_server_hello()
+        _, raw = yield WAIT_SH
+        yield from self.receive_server_hello(raw)
         yield from self.receive_encrypted_extensions()
         if trace == "6":
             yield from self.receive_server_identity()
@@ -166,6 +168,10 @@ class TraceServer(ServerHandshake):
         random = ServerHello.parse(message(trace, "ServerHello", "server")[-1][4:]).random
         super().__init__(io, config, TraceEntropy(trace, "server", [random]))
         self.trace = trace
+
+    def follow(self) -> HandshakeGenerator:
+        _, raw = yield START
+        yield from self.run(raw)
 
     def extensions(self) -> Generator[tuple[int, bytes], None, None]:
         raw = message(self.trace, "EncryptedExtensions", "server")[0]

@@ -29,14 +29,16 @@ from tlswrite.errors import (
     UnexpectedMessage,
 )
 from tlswrite.handshake.entropy import SYSTEM
+from tlswrite.handshake.offer import make_offer
 from tlswrite.iana import (
     CipherSuite,
     HandshakeType,
     NamedGroup,
     ProtocolVersion,
 )
+from tlswrite.negotiate import client_handshake
 from tlswrite.record.protection import NullSealer
-from tlswrite.tls13.client import ClientHandshake, client_handshake
+from tlswrite.tls13.client import ClientHandshake
 
 P256 = (NamedGroup.secp256r1,)
 #: A server that answers the default client's x25519 share with a request for P-256.
@@ -99,15 +101,14 @@ def test_the_waits_with_retry_and_client_authentication_are_those_of_the_figure(
 @pytest.mark.parametrize(
     ("step", "waits"),
     [
-        (ClientHandshake.receive_server_hello, ["WAIT_SH"]),
         (ClientHandshake.receive_encrypted_extensions, ["WAIT_EE"]),
         (ClientHandshake.receive_server_identity, ["WAIT_CERT_CR"]),
     ],
 )
 def test_each_step_can_be_started_alone(step: Any, waits: list[str]) -> None:
     io = Recorder()
-    client = ClientHandshake(io, client_config(), HOST, SYSTEM)
-    client.send_client_hello()
+    config = client_config()
+    client = ClientHandshake(io, config, HOST, SYSTEM, make_offer(config, HOST, SYSTEM))
     side = Side(io, step(client))
     side.start()
     assert side.waits == waits

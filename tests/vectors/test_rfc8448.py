@@ -26,7 +26,6 @@ from tests.support.rfc8448 import (
     SUITE,
     TRACES,
     TraceClient,
-    TraceEntropy,
     TraceServer,
     message,
     records,
@@ -107,8 +106,7 @@ def trace_client_config(trace: str) -> ClientConfig:
 @pytest.mark.parametrize("trace", FULL)
 def test_the_client_sends_what_the_trace_sends(trace: str) -> None:
     io = Recorder()
-    client = TraceClient(io, trace_client_config(trace), "server", TraceEntropy(trace, "client", []))
-    client.begin(trace)
+    client = TraceClient(io, trace_client_config(trace), trace)
     side = Side(io, client.follow(trace))
     side.start()
     hellos = message(trace, "ServerHello", "server")
@@ -175,7 +173,7 @@ def check_opened(io: Recorder, wanted: list[tuple[bytes, bytes]]) -> None:
 def test_the_server_sends_what_the_trace_sends(trace: str) -> None:
     io = Recorder()
     hellos = message(trace, "ServerHello", "server")
-    side = Side(io, TraceServer(io, server_config(trace), trace).run())
+    side = Side(io, TraceServer(io, server_config(trace), trace).follow())
     side.start()
     for raw, answer in zip(message(trace, "ClientHello", "client"), hellos, strict=True):
         side.receive(raw)
@@ -208,7 +206,7 @@ def test_the_server_sends_what_the_trace_sends(trace: str) -> None:
 def test_a_server_on_the_wire(trace: str) -> None:
     connection = TLSConnection(server_config(trace))
     control = connection._control
-    control.start(TraceServer(control, server_config(trace), trace).run())
+    control.start(TraceServer(control, server_config(trace), trace).follow())
     replay(connection, trace, "server")
 
 
@@ -217,8 +215,7 @@ def test_a_client_on_the_wire(trace: str) -> None:
     config = trace_client_config(trace)
     connection = TLSConnection(config, server_hostname="server")
     control = connection._control
-    client = TraceClient(control, config, "server", TraceEntropy(trace, "client", []))
-    client.begin(trace)
+    client = TraceClient(control, config, trace)
     control.start(client.follow(trace))
     control.allow_compatibility_ccs(True)
     replay(connection, trace, "client")

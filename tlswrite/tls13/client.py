@@ -20,9 +20,10 @@ from tlswrite.errors import (
     ProtocolVersionError,
     UnexpectedMessage,
 )
-from tlswrite.handshake.entropy import SYSTEM, Entropy
+from tlswrite.handshake.entropy import Entropy
 from tlswrite.handshake.negotiated import Negotiated
-from tlswrite.handshake.offer import Offer, check_solicited, make_offer
+from tlswrite.handshake.offer import Offer, check_solicited
+from tlswrite.handshake.opening import WAIT_SH
 from tlswrite.handshake.runner import HandshakeGenerator, HandshakeIO, Message, Wait
 from tlswrite.handshake.select import version_name
 from tlswrite.iana import (
@@ -38,7 +39,7 @@ from tlswrite.messages import extensions as ext
 from tlswrite.messages.extensions import Place, check_allowed
 from tlswrite.messages.finish import EncryptedExtensions
 from tlswrite.messages.hello import DOWNGRADE_TLS11, DOWNGRADE_TLS12, ServerHello
-from tlswrite.record.protection import NullSealer, TLS13Opener, TLS13Sealer
+from tlswrite.record.protection import TLS13Opener, TLS13Sealer
 from tlswrite.tls13.authentication import (
     WAIT_CERT,
     certificate_messages,
@@ -61,26 +62,18 @@ from tlswrite.tls13.protection import (
 from tlswrite.tls13.schedule import KeySchedule
 from tlswrite.transcript import Transcript
 
-__all__ = ["client_handshake"]
+__all__ = ["ClientHandshake"]
 
 # States of RFC 9846 §A.1; those that both sides have are in `authentication`.
-WAIT_SH = Wait("WAIT_SH", HandshakeType.SERVER_HELLO)
 WAIT_EE = Wait("WAIT_EE", HandshakeType.ENCRYPTED_EXTENSIONS)
 WAIT_CERT_CR = Wait("WAIT_CERT_CR", HandshakeType.CERTIFICATE_REQUEST, HandshakeType.CERTIFICATE)
 
-#: The record version of an initial ClientHello (RFC 9846 §5.1).
-_INITIAL_RECORD_VERSION = ProtocolVersion.TLS_1_0
-
-
-def client_handshake(
-    io: HandshakeIO, config: ClientConfig, server_hostname: str | None, entropy: Entropy = SYSTEM
-) -> HandshakeGenerator:
-    """The handshake of one connection to `server_hostname`, a name or an address."""
-    return ClientHandshake(io, config, server_hostname, entropy).run()
-
 
 class ClientHandshake:
-    """What the steps of one handshake share. It lives as long as its generator."""
+    """What the steps of one handshake share. It lives as long as its generator.
+
+    `offer` was sent in the ClientHello; `run` begins with the server's answer to it.
+    """
 
     __slots__ = (
         "alpn",
@@ -103,7 +96,6 @@ class ClientHandshake:
         "transcript",
     )
 
-    offer: Offer
     suite: Suite
     group: NamedGroup
     schedule: KeySchedule
@@ -111,13 +103,20 @@ class ClientHandshake:
     opener: TLS13Opener
 
     def __init__(
-        self, io: HandshakeIO, config: ClientConfig, server_hostname: str | None, entropy: Entropy
+        self,
+        io: HandshakeIO,
+        config: ClientConfig,
+        server_hostname: str | None,
+        entropy: Entropy,
+        offer: Offer,
     ) -> None:
         self.io = io
+        self.offer = offer
         self.config = config
         self.server_hostname = server_hostname
         self.entropy = entropy
         self.transcript = Transcript()
+        self.transcript.add(offer.message)
         self.alpn: str | None = None
         self.max_send = self.max_receive = NO_LIMIT
         #: Context and schemes of the server's CertificateRequest.
@@ -126,10 +125,9 @@ class ClientHandshake:
         self.peer_scheme = 0
         self.local_scheme: SignatureScheme | None = None
 
-    def run(self) -> HandshakeGenerator:
-        """All steps, in the order of RFC 9846 §2."""
-        self.send_client_hello()
-        yield from self.receive_server_hello()
+    def run(self, raw: bytes) -> HandshakeGenerator:
+        """All steps, in the order of RFC 9846 §2; `raw` is the first message of the server."""
+        yield from self.receive_server_hello(raw)
         yield from self.receive_encrypted_extensions()
         yield from self.receive_server_identity()
         yield from receive_finished(self.transcript, self.suite, self.schedule.server_handshake)
@@ -137,20 +135,9 @@ class ClientHandshake:
 
     # ---- hellos -------------------------------------------------------------------------------------
 
-    def send_client_hello(self) -> None:
+    def receive_server_hello(self, raw: bytes) -> Generator[Wait, Message, None]:
+        """WAIT_SH once more where the first answer is a HelloRetryRequest; leaves with handshake keys."""
         io = self.io
-        self.offer = make_offer(self.config, self.server_hostname, self.entropy)
-        self.transcript.add(self.offer.message)
-        # RFC 9846 §5.1: the record of an initial ClientHello SHOULD have version 0x0301, all others 0x0303.
-        io.set_write_protection(NullSealer(_INITIAL_RECORD_VERSION))
-        io.send(self.offer.message)
-        io.set_write_protection(NullSealer())
-        io.allow_compatibility_ccs(True)
-
-    def receive_server_hello(self) -> Generator[Wait, Message, None]:
-        """WAIT_SH, twice where the first answer is a HelloRetryRequest; leaves with handshake keys."""
-        io = self.io
-        _, raw = yield WAIT_SH
         hello = ServerHello.parse(raw[4:])
         retried = hello.is_hello_retry_request
         if retried:

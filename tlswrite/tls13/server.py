@@ -16,8 +16,9 @@ from tlswrite.crypto.kdf import compare, hmac_digest
 from tlswrite.crypto.signatures import CLIENT_CONTEXT, SERVER_CONTEXT
 from tlswrite.crypto.suites import Suite
 from tlswrite.errors import CertificateRequired, IllegalParameter, MissingExtension, ProtocolVersionError
-from tlswrite.handshake.entropy import SYSTEM, Entropy
+from tlswrite.handshake.entropy import Entropy
 from tlswrite.handshake.negotiated import Negotiated
+from tlswrite.handshake.opening import START
 from tlswrite.handshake.runner import HandshakeGenerator, HandshakeIO, Message, Wait
 from tlswrite.handshake.select import (
     ClientOffer,
@@ -27,7 +28,7 @@ from tlswrite.handshake.select import (
     select_suite,
     select_version,
 )
-from tlswrite.iana import ExtensionType, HandshakeType, NamedGroup, ProtocolVersion, SignatureScheme
+from tlswrite.iana import ExtensionType, NamedGroup, ProtocolVersion, SignatureScheme
 from tlswrite.messages import extensions as ext
 from tlswrite.messages.extensions import Place, check_allowed
 from tlswrite.messages.finish import EncryptedExtensions
@@ -52,10 +53,7 @@ from tlswrite.tls13.protection import (
 from tlswrite.tls13.schedule import KeySchedule
 from tlswrite.transcript import Transcript
 
-__all__ = ["server_handshake"]
-
-#: Waits for a ClientHello, the first or the one after a HelloRetryRequest (RFC 9846 §A.2).
-START = Wait("START", HandshakeType.CLIENT_HELLO)
+__all__ = ["ServerHandshake"]
 
 #: supported_versions of every hello of the server (RFC 9846 §4.3.1).
 _TLS_1_3 = (
@@ -65,11 +63,6 @@ _TLS_1_3 = (
 
 #: What a second ClientHello may change, besides the answers to the HelloRetryRequest (RFC 9846 §4.2.2).
 _MAY_CHANGE = frozenset({ExtensionType.EARLY_DATA, ExtensionType.PRE_SHARED_KEY, ExtensionType.PADDING})
-
-
-def server_handshake(io: HandshakeIO, config: ServerConfig, entropy: Entropy = SYSTEM) -> HandshakeGenerator:
-    """The handshake of one accepted connection."""
-    return ServerHandshake(io, config, entropy).run()
 
 
 class ServerHandshake:
@@ -114,9 +107,9 @@ class ServerHandshake:
         self.peer_scheme: int | None = None
         self.ccs_sent = False
 
-    def run(self) -> HandshakeGenerator:
-        """All steps, in the order of RFC 9846 §2."""
-        hello = yield from self.receive_client_hello()
+    def run(self, raw: bytes) -> HandshakeGenerator:
+        """All steps, in the order of RFC 9846 §2; `raw` is the ClientHello."""
+        hello = yield from self.receive_client_hello(raw)
         self.send_server_hello(hello)
         self.send_parameters()
         if self.config.verify_mode != ssl.CERT_NONE:
@@ -126,10 +119,9 @@ class ServerHandshake:
 
     # ---- hellos -------------------------------------------------------------------------------------
 
-    def receive_client_hello(self) -> Generator[Wait, Message, ClientHello]:
-        """START, twice where a HelloRetryRequest is needed; leaves with everything selected."""
+    def receive_client_hello(self, raw: bytes) -> Generator[Wait, Message, ClientHello]:
+        """START once more where a HelloRetryRequest is needed; leaves with everything selected."""
         io = self.io
-        _, raw = yield START
         hello = ClientHello.parse(raw[4:])
         io.allow_compatibility_ccs(True)
         self.offer = check_client_hello(hello)
