@@ -10,18 +10,19 @@ from __future__ import annotations
 import os
 import ssl
 from collections.abc import Callable, Collection
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from enum import IntFlag
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from tlswrite.crypto.credentials import Credentials, Password, load_credentials
-from tlswrite.crypto.groups import DEFAULT_GROUPS, GROUPS
-from tlswrite.crypto.signatures import DEFAULT_SCHEMES
+from tlswrite.crypto.groups import DEFAULT_GROUPS, ECDHE_GROUPS, GROUPS
+from tlswrite.crypto.signatures import DEFAULT_SCHEMES as TLS13_SCHEMES
+from tlswrite.crypto.signatures12 import PKCS1_SCHEMES, schemes_for
 from tlswrite.crypto.suites import DEFAULT_SUITES, SUITES
 from tlswrite.crypto.trust import TrustAnchors
 from tlswrite.errors import ConfigurationError
-from tlswrite.iana import CipherSuite, NamedGroup, SignatureScheme, name_of
+from tlswrite.iana import CipherSuite, NamedGroup, ProtocolVersion, SignatureScheme, name_of
 from tlswrite.limits import MAX_PLAINTEXT, MIN_RECORD_SIZE_LIMIT
 
 __all__ = ["ClientConfig", "Mode", "RecordPadding", "ServerConfig"]
@@ -32,6 +33,12 @@ RecordPadding = int | Callable[[int], int] | None
 
 _Path = str | os.PathLike[str]
 
+#: What signature_algorithms says unless told otherwise; RSASSA-PKCS1-v1_5 is for TLS 1.2 alone.
+DEFAULT_SCHEMES: Final = (*TLS13_SCHEMES, *PKCS1_SCHEMES)
+
+#: Sizes of max_fragment_length (RFC 6066 §4). Bytes.
+_FRAGMENT_LENGTHS: Final = (512, 1024, 2048, 4096)
+
 
 class Mode(IntFlag):
     """Bits of `SSL_CTX_set_mode(3)`, with OpenSSL's values."""
@@ -39,6 +46,8 @@ class Mode(IntFlag):
     ENABLE_PARTIAL_WRITE = 1
     ACCEPT_MOVING_WRITE_BUFFER = 2
     AUTO_RETRY = 4
+    #: Say in the ClientHello that this is a second try with a lower maximum_version (RFC 7507).
+    SEND_FALLBACK_SCSV = 128
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -46,16 +55,23 @@ class _Config:
     """What both sides have."""
 
     _: KW_ONLY
-    #: Offered (client) or accepted (server), best first (RFC 9846 §B.4).
+    #: Versions to negotiate, TLS 1.2 and TLS 1.3 at most. A version of which no cipher suite is chosen is left
+    #: out: `versions` has what remains, the highest first.
+    minimum_version: ProtocolVersion = ProtocolVersion.TLS_1_2
+    maximum_version: ProtocolVersion = ProtocolVersion.TLS_1_3
+    versions: tuple[ProtocolVersion, ...] = field(init=False)
+    #: Offered (client) or accepted (server), of both versions, best first (RFC 9846 §B.4, RFC 8422 §6).
     cipher_suites: tuple[CipherSuite, ...] = DEFAULT_SUITES
     #: Key exchange groups, best first (RFC 9846 §4.3.7).
     groups: tuple[NamedGroup, ...] = DEFAULT_GROUPS
-    #: Schemes accepted in the peer's CertificateVerify and used in one's own, best first (RFC 9846 §4.3.3).
+    #: Schemes accepted in the peer's signatures and used in one's own, best first (RFC 9846 §4.3.3); those of
+    #: RSASSA-PKCS1-v1_5 are for TLS 1.2 alone. `tls13_schemes` has the others.
     signature_schemes: tuple[SignatureScheme, ...] = DEFAULT_SCHEMES
+    tls13_schemes: tuple[SignatureScheme, ...] = field(init=False)
     #: Application protocols, best first (RFC 7301).
     alpn_protocols: tuple[str, ...] = ()
-    #: Largest protected record taken from the peer: plaintext with content type and padding, 64 to 16385
-    #: bytes (RFC 8449 §4). None: no limit of one's own.
+    #: Largest protected record taken from the peer, 64 to 16385 bytes (RFC 8449 §4): in TLS 1.3 plaintext with
+    #: content type and padding, in TLS 1.2 plaintext. None: no limit of one's own.
     record_size_limit: int | None = None
     record_padding: RecordPadding = None
     mode: Mode = Mode.AUTO_RETRY
@@ -65,6 +81,13 @@ class _Config:
     key_update_records: int | None = None
     #: Certificates to trust. None: the system's (client), nobody (server).
     trust_anchors: TrustAnchors | None = None
+    #: TLS 1.2: insist on the extension that binds the keys to the handshake (RFC 7627 §5.3).
+    require_extended_main_secret: bool = True
+    #: TLS 1.2: take part in renegotiations that this side's peer may ask for (RFC 5746, always secure): as a
+    #: client those of the server, as a server those of `renegotiate()`. False: refuse them by a warning.
+    renegotiation: bool = True
+    #: TLS 1.2: let the peer show a certificate for somebody else in a renegotiation.
+    allow_identity_change: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -91,9 +114,18 @@ class ClientConfig(_Config):
     middlebox_compatibility: bool = True
     #: Answer CertificateRequests after the handshake (RFC 9846 §4.3.6).
     post_handshake_auth: bool = False
+    #: TLS 1.2: connect to servers without secure renegotiation (RFC 5746 §4.1).
+    legacy_server_connect: bool = False
+    #: Ask for records of at most 512, 1024, 2048 or 4096 bytes of plaintext, in both directions (RFC 6066
+    #: §4); servers that know record_size_limit go by that instead (RFC 8449 §5).
+    max_fragment_length: int | None = None
 
     def __post_init__(self) -> None:
         _check_common(self)
+        if self.max_fragment_length not in (None, *_FRAGMENT_LENGTHS):
+            raise ConfigurationError(
+                f"max_fragment_length must be 512, 1024, 2048 or 4096 bytes, not {self.max_fragment_length}"
+            )
         if self.key_shares is not None:
             _freeze(self, "key_shares")
             _check_choice("key_shares", self.key_shares, self.groups, NamedGroup, may_be_empty=True)
@@ -150,6 +182,8 @@ class ServerConfig(_Config):
     #: Make every client return a cookie before anything costly is done for it (RFC 9846 §4.3.2).
     hello_retry_cookie: bool = False
     sni_callback: SNICallback | None = None
+    #: TLS 1.2: let clients begin a renegotiation of their own accord.
+    allow_client_renegotiation: bool = False
 
     def __post_init__(self) -> None:
         _check_common(self)
@@ -196,8 +230,12 @@ def _check_common(config: _Config) -> None:
         _freeze(config, name)
     _check_choice("cipher_suites", config.cipher_suites, SUITES, CipherSuite)
     _check_choice("groups", config.groups, GROUPS, NamedGroup)
-    # RFC 9846 §4.5.2: RSASSA-PKCS1-v1_5 and SHA-1 never sign a CertificateVerify, so they are no choice here.
+    # RFC 9155: SHA-1 never signs a handshake, so it is no choice here.
     _check_choice("signature_schemes", config.signature_schemes, DEFAULT_SCHEMES, SignatureScheme)
+    # RFC 9846 §4.5.2: nor does RSASSA-PKCS1-v1_5 in TLS 1.3.
+    tls13_schemes = tuple(scheme for scheme in config.signature_schemes if scheme not in PKCS1_SCHEMES)
+    object.__setattr__(config, "tls13_schemes", tls13_schemes)
+    object.__setattr__(config, "versions", _versions(config))
     _check_alpn(config.alpn_protocols)
     limit = config.record_size_limit
     if limit is not None and not MIN_RECORD_SIZE_LIMIT <= limit <= MAX_PLAINTEXT + 1:
@@ -211,6 +249,33 @@ def _check_common(config: _Config) -> None:
     records = config.key_update_records
     if records is not None and records < 1:
         raise ConfigurationError(f"key_update_records must be at least 1, not {records}")
+
+
+def _versions(config: _Config) -> tuple[ProtocolVersion, ...]:
+    """The versions of the configured range that can be negotiated, the highest first."""
+    for name in ("minimum_version", "maximum_version"):
+        value = getattr(config, name)
+        if value not in (ProtocolVersion.TLS_1_2, ProtocolVersion.TLS_1_3):
+            raise ConfigurationError(f"{name} must be TLS 1.2 or TLS 1.3, not {value!r}")
+        object.__setattr__(config, name, ProtocolVersion(value))
+    if config.minimum_version > config.maximum_version:
+        raise ConfigurationError("minimum_version is above maximum_version: no version is left")
+    versions = []
+    for version in (ProtocolVersion.TLS_1_3, ProtocolVersion.TLS_1_2):
+        if config.minimum_version <= version <= config.maximum_version and any(
+            SUITES[suite].version == version for suite in config.cipher_suites
+        ):
+            versions.append(version)
+    if ProtocolVersion.TLS_1_2 in versions and not any(group in ECDHE_GROUPS for group in config.groups):
+        versions.remove(ProtocolVersion.TLS_1_2)
+    if ProtocolVersion.TLS_1_3 in versions and not config.tls13_schemes:
+        versions.remove(ProtocolVersion.TLS_1_3)
+    if not versions:
+        raise ConfigurationError(
+            "no version is left: cipher_suites, groups and signature_schemes have nothing for the versions from "
+            "minimum_version to maximum_version"
+        )
+    return tuple(versions)
 
 
 def _freeze(config: _Config, name: str) -> None:
@@ -250,10 +315,11 @@ def _check_alpn(protocols: tuple[str, ...]) -> None:
 
 
 def _check_credentials(credentials: Credentials, schemes: tuple[SignatureScheme, ...]) -> None:
-    if not any(scheme in schemes for scheme in credentials.schemes):
+    fitting = dict.fromkeys((*credentials.schemes, *schemes_for(credentials.private_key)))
+    if not any(scheme in schemes for scheme in fitting):
         raise ConfigurationError(
             "the private key can sign with none of signature_schemes: add one of "
-            + ", ".join(scheme.name for scheme in credentials.schemes)
+            + ", ".join(scheme.name for scheme in fitting)
         )
 
 

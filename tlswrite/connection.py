@@ -32,7 +32,7 @@ from tlswrite.errors import (
 from tlswrite.handshake.control import Control
 from tlswrite.handshake.negotiated import Negotiated
 from tlswrite.iana import AlertDescription, NamedGroup, ProtocolVersion
-from tlswrite.limits import SEND_WINDOW
+from tlswrite.limits import KEPT_IN_WRITE, SEND_WINDOW
 from tlswrite.negotiate import negotiate
 from tlswrite.record.codes import CONTROL, WANT_READ, WANT_WRITE, ZERO_RETURN
 from tlswrite.record.receive import OUT_ROOM, ReceivePath
@@ -96,18 +96,22 @@ class TLSConnection:
     # ---- the public face: the contract ------------------------------------------------------------
 
     def do_handshake(self) -> None:
-        """Finish the handshake, or raise WantReadError; TLSError where it failed. Idempotent."""
+        """Finish the handshake, or the renegotiation under way (TLS 1.2); idempotent.
+
+        Raises WantReadError where more input is needed, TLSError where it failed. Application data that comes
+        meanwhile is kept for `read`.
+        """
         self._check()
-        if self._control.negotiated is not None:
+        control = self._control
+        if control.negotiated is not None and not control.renegotiating:
             return
         self.start_handshake()
         scratch = memoryview(bytearray(OUT_ROOM))
-        while self._control.negotiated is None:
+        while control.negotiated is None or control.renegotiating:
             count = self.receive_into(scratch)
             if count > 0:
-                # The handshake ended in the middle of the input; what followed is the application's.
-                self._leftover = bytes(scratch[:count])
-            elif self._control.negotiated is None:
+                self._leftover += scratch[:count]
+            elif control.negotiated is None or control.renegotiating:
                 raise WantReadError
 
     def write(self, data: Buffer) -> int:
@@ -122,12 +126,17 @@ class TLSConnection:
         """
         view = _flat(data)
         self._check()
-        if self._control.negotiated is None:
+        control = self._control
+        if control.negotiated is None:
             try:
                 self.do_handshake()
             except WantReadError:
                 self.send_path.read_wants += 1
                 raise
+        elif control.tls12:
+            self._serve_control()
+            if not view and control.renegotiating:
+                raise WantReadError
         try:
             written = self.send_path.write(view, data)
         except TLSError:
@@ -137,6 +146,8 @@ class TLSConnection:
             raise self.fail(exc) from exc
         if written == WANT_WRITE:
             raise WantWriteError
+        if written == WANT_READ:
+            raise WantReadError
         return written
 
     def read(self, n: int = 16384) -> bytes:
@@ -147,7 +158,7 @@ class TLSConnection:
         """
         if n < 0:
             raise ValueError("n must not be negative")
-        if not self._leftover:
+        if not self._leftover and self._control.negotiated is None:
             self.do_handshake()
         if not n:
             return b""
@@ -163,7 +174,7 @@ class TLSConnection:
         view = _flat(buffer)
         if view.readonly:
             raise TypeError("read_into needs a writable buffer")
-        if not self._leftover:
+        if not self._leftover and self._control.negotiated is None:
             self.do_handshake()
         if self._leftover or len(view) < OUT_ROOM:
             data = self.read(len(view))
@@ -200,6 +211,22 @@ class TLSConnection:
         message, sealer = after.rekey(request_peer)
         self._control.send(message)
         self.send_path.set_protection(sealer)
+
+    def renegotiate(self) -> None:
+        """SSL_renegotiate(3): begin another handshake (TLS 1.2), which later calls carry on.
+
+        A client sends a ClientHello, a server a HelloRequest (RFC 5246 §7.4.1.1); while the handshake is under
+        way, writes want READ. Idempotent until it is over; a peer may refuse, and the connection goes on. Raises
+        CallerError before the handshake is complete, after `shutdown`, in TLS 1.3, or where the configuration
+        has `renegotiation` off; WantWriteError where more than a send window waits to be taken.
+        """
+        self._check()
+        control = self._control
+        if control.after is None or self.send_path.closed:
+            raise CallerError("renegotiate needs an open connection whose handshake is complete")
+        self._want_room()
+        if not control.renegotiating:
+            control.after.renegotiate(control)
 
     def verify_client_post_handshake(self) -> None:
         """SSL_verify_client_post_handshake(3): ask the client for a certificate now (RFC 9846 §4.7.2).
@@ -251,16 +278,16 @@ class TLSConnection:
         return self._control.negotiated
 
     def version(self) -> str | None:
-        """ "TLSv1.3", or None before the handshake is complete, as `ssl.SSLObject.version`."""
+        """ "TLSv1.2" or "TLSv1.3", or None before the handshake is complete, as `ssl.SSLObject.version`."""
         facts = self._control.negotiated
         return None if facts is None else _VERSION_NAMES[facts.version]
 
     def cipher(self) -> tuple[str, str, int] | None:
-        """Suite, protocol version and secret bits, as `ssl.SSLObject.cipher`."""
+        """Suite under OpenSSL's name, protocol version and secret bits, as `ssl.SSLObject.cipher`."""
         facts = self._control.negotiated
         if facts is None:
             return None
-        return facts.suite.name, _VERSION_NAMES[facts.version], facts.suite.key_length * 8
+        return facts.suite.openssl_name, _VERSION_NAMES[facts.version], facts.suite.key_length * 8
 
     def group(self) -> str | None:
         """The IANA name of the key exchange group."""
@@ -273,7 +300,7 @@ class TLSConnection:
         return None if facts is None else facts.alpn
 
     def compression(self) -> None:
-        """None: TLS 1.3 has no compression."""
+        """None: TLS 1.3 has no compression, and in TLS 1.2 none is done here."""
         return None
 
     @property
@@ -303,17 +330,24 @@ class TLSConnection:
         return x509.peercert_dict(facts.peer_chain[0]) if verified else {}
 
     def get_channel_binding(self, cb_type: str = "tls-exporter") -> bytes | None:
-        """Channel binding data: "tls-exporter" (RFC 9266), "tls-server-end-point" (RFC 5929 §4).
+        """Channel binding data: "tls-exporter" (RFC 9266), "tls-server-end-point" and "tls-unique" (RFC 5929).
 
-        None before the handshake is complete, or where the type is not defined for this connection
-        ("tls-unique" in TLS 1.3). Raises ValueError for an unknown type.
+        None before the handshake is complete, or where the type is not defined for this connection: "tls-unique"
+        in TLS 1.3, "tls-exporter" in TLS 1.2 without extended main secret. Raises ValueError for an unknown
+        type.
         """
         facts = self._control.negotiated
         if cb_type not in ("tls-exporter", "tls-server-end-point", "tls-unique"):
             raise ValueError(f"{cb_type!r} channel binding type not implemented")
-        if facts is None or cb_type == "tls-unique":
+        if facts is None:
             return None
+        if cb_type == "tls-unique":
+            after = self._control.after
+            return None if after is None else after.finished
         if cb_type == "tls-exporter":
+            # RFC 9266 §4.2: not without the extended main secret, which binds it to this handshake.
+            if not facts.extended_main_secret:
+                return None
             return self.export_keying_material(b"EXPORTER-Channel-Binding", 32, b"")
         certificate = (
             facts.local_certificate
@@ -322,8 +356,11 @@ class TLSConnection:
         )
         return None if certificate is None else x509.server_end_point(certificate)
 
-    def export_keying_material(self, label: bytes | str, length: int, context: bytes = b"") -> bytes:
-        """SSL_export_keying_material(3): `length` bytes for `label` and `context` (RFC 9846 §7.5)."""
+    def export_keying_material(self, label: bytes | str, length: int, context: bytes | None = None) -> bytes:
+        """SSL_export_keying_material(3): `length` bytes for `label` and `context` (RFC 9846 §7.5, RFC 5705).
+
+        In TLS 1.2 no context (None) and an empty one give different results.
+        """
         self._check()
         after = self._control.after
         if after is None:
@@ -452,6 +489,24 @@ class TLSConnection:
             # RFC 9846 §6.1: each party MUST send close_notify before it closes, also where the peer's came
             # in the handshake.
             self._control.send_alert(AlertDescription.CLOSE_NOTIFY)
+
+    def _serve_control(self) -> None:
+        """In a write: carry on a renegotiation, or begin one that the peer asks for (clauses W04, W09).
+
+        TLS 1.2 shows what kind a record is of, so application data is opened only where it is in the way of a
+        handshake; it is kept for `read`, up to a bound, at which the caller must read before the write goes on.
+        """
+        control, receive_path = self._control, self.receive_path
+        scratch: memoryview | None = None
+        while control.renegotiating or receive_path.typed_waits:
+            if len(self._leftover) > KEPT_IN_WRITE:
+                break
+            if scratch is None:
+                scratch = memoryview(bytearray(OUT_ROOM))
+            count = self.receive_into(scratch)
+            if count <= 0:
+                break
+            self._leftover += scratch[:count]
 
     def _want_room(self) -> None:
         """Raise WantWriteError where too much waits to be sent for more to be made."""

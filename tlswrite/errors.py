@@ -33,6 +33,7 @@ __all__ = [
     "DecryptError",
     "HandshakeFailure",
     "IllegalParameter",
+    "InappropriateFallback",
     "InsufficientSecurity",
     "InternalError",
     "MissingExtension",
@@ -217,6 +218,12 @@ class ProtocolVersionError(PeerError):
     """No protocol version in common."""
 
     alert = AlertDescription.PROTOCOL_VERSION
+
+
+class InappropriateFallback(PeerError):
+    """A client that fell back to an older version than both sides can do (RFC 7507)."""
+
+    alert = AlertDescription.INAPPROPRIATE_FALLBACK
 
 
 class InsufficientSecurity(PeerError):

@@ -16,7 +16,10 @@ __all__ = [
     "CertificateStatusType",
     "CertificateType",
     "CipherSuite",
+    "ClientCertificateType",
     "ContentType",
+    "ECCurveType",
+    "ECPointFormat",
     "ExtensionType",
     "HandshakeType",
     "KeyUpdateRequest",
@@ -153,6 +156,12 @@ class CipherSuite(IntEnum):
     TLS_AES_256_GCM_SHA384 = 0x1302
     TLS_CHACHA20_POLY1305_SHA256 = 0x1303
     TLS_FALLBACK_SCSV = 0x5600
+    TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256 = 0xC02B
+    TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384 = 0xC02C
+    TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256 = 0xC02F
+    TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384 = 0xC030
+    TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256 = 0xCCA8
+    TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256 = 0xCCA9
 
 
 class NamedGroup(IntEnum):
@@ -204,6 +213,25 @@ class KeyUpdateRequest(IntEnum):
 
     update_not_requested = 0
     update_requested = 1
+
+
+class ECPointFormat(IntEnum):
+    """TLS EC Point Formats (RFC 8422 §5.1.2)."""
+
+    uncompressed = 0
+
+
+class ECCurveType(IntEnum):
+    """TLS EC Curve Types (RFC 8422 §5.4)."""
+
+    named_curve = 3
+
+
+class ClientCertificateType(IntEnum):
+    """TLS ClientCertificateType Identifiers (RFC 5246 §7.4.4, RFC 8422 §5.5)."""
+
+    rsa_sign = 1
+    ecdsa_sign = 64
 
 
 class NameType(IntEnum):

@@ -25,6 +25,9 @@ TAG: Final = 16
 #: Growth of a TLS 1.3 record over its content: header, inner content type, tag. Bytes.
 RECORD_OVERHEAD: Final = RECORD_HEADER + 1 + TAG
 
+#: The same in the version and suite where it is largest: TLS 1.2 with AES-GCM sends 8 bytes of nonce. Bytes.
+MAX_RECORD_OVERHEAD: Final = RECORD_HEADER + 8 + TAG
+
 #: Records that one send window holds, and so the most ciphertext a connection holds.
 WINDOW_RECORDS: Final = 4
 
@@ -32,7 +35,7 @@ WINDOW_RECORDS: Final = 4
 CONTROL_RESERVE: Final = 512
 
 #: Size of one send window: ciphertext held never goes above it. Bytes.
-SEND_WINDOW: Final = WINDOW_RECORDS * (MAX_PLAINTEXT + RECORD_OVERHEAD) + CONTROL_RESERVE
+SEND_WINDOW: Final = WINDOW_RECORDS * (MAX_PLAINTEXT + MAX_RECORD_OVERHEAD) + CONTROL_RESERVE
 
 #: Send windows kept for the next connection that needs one, in the whole process.
 SPARE_WINDOWS: Final = 8
@@ -42,6 +45,9 @@ READ_BUDGET: Final = 256 * 1024
 
 #: Plaintext held for an application that paused reading, before the socket is left unread. Bytes.
 PAUSED_READ_LIMIT: Final = 64 * 1024
+
+#: Plaintext kept for `read` while a write carries on a renegotiation, before the write waits for the reader. Bytes.
+KEPT_IN_WRITE: Final = 256 * 1024
 
 #: AES-GCM: records under one key before it must be replaced, 2^24.5 (RFC 9846 §5.5), kept a little
 #: under the limit so that the KeyUpdate itself and a last alert still fit.
@@ -60,6 +66,9 @@ MAX_CERTIFICATE_MESSAGE: Final = 262144
 #: Post-handshake messages that carry no application data between them. A peer that sends more
 #: KeyUpdates in a row than this without any application data is refused.
 MAX_KEY_UPDATES_IN_A_ROW: Final = 32
+
+#: Renegotiations that a peer asks for with no application data between them in either direction.
+MAX_RENEGOTIATIONS_IN_A_ROW: Final = 32
 
 #: NewSessionTickets without application data between them before the peer is refused.
 MAX_TICKETS: Final = 64

@@ -1,14 +1,20 @@
-"""Which version's handshake runs: a hello leaves and arrives here, and goes on to `tls13`."""
+"""Which version's handshake runs: a hello leaves and arrives here, and goes on to `tls13` or `tls12`."""
 
 from __future__ import annotations
 
 from tlswrite.config import ClientConfig, ServerConfig
+from tlswrite.errors import IllegalParameter, ProtocolVersionError
 from tlswrite.handshake.entropy import SYSTEM, Entropy
 from tlswrite.handshake.offer import make_offer
 from tlswrite.handshake.opening import START, WAIT_SH, send_client_hello
 from tlswrite.handshake.runner import HandshakeGenerator, HandshakeIO
-from tlswrite.tls13.client import ClientHandshake
-from tlswrite.tls13.server import ServerHandshake
+from tlswrite.handshake.select import select_version, version_name
+from tlswrite.iana import ExtensionType, ProtocolVersion
+from tlswrite.messages.hello import DOWNGRADE_TLS11, DOWNGRADE_TLS12, ClientHello, ServerHello
+from tlswrite.tls12 import client as tls12_client
+from tlswrite.tls12 import server as tls12_server
+from tlswrite.tls13 import client as tls13_client
+from tlswrite.tls13 import server as tls13_server
 
 __all__ = ["client_handshake", "negotiate", "server_handshake"]
 
@@ -29,10 +35,41 @@ def client_handshake(
     offer = make_offer(config, server_hostname, entropy)
     send_client_hello(io, offer)
     _, raw = yield WAIT_SH
-    yield from ClientHandshake(io, config, server_hostname, entropy, offer).run(raw)
+    hello = ServerHello.parse(raw[4:])
+    if _chosen_version(hello, config) == ProtocolVersion.TLS_1_3:
+        yield from tls13_client.ClientHandshake(io, config, server_hostname, entropy, offer).run(hello, raw)
+    else:
+        yield from tls12_client.ClientHandshake(io, config, server_hostname, entropy, offer).run(hello, raw)
 
 
 def server_handshake(io: HandshakeIO, config: ServerConfig, entropy: Entropy = SYSTEM) -> HandshakeGenerator:
     """The handshake of one accepted connection."""
     _, raw = yield START
-    yield from ServerHandshake(io, config, entropy).run(raw)
+    hello = ClientHello.parse(raw[4:])
+    if select_version(hello, config.versions) == ProtocolVersion.TLS_1_3:
+        yield from tls13_server.ServerHandshake(io, config, entropy).run(hello, raw)
+    else:
+        yield from tls12_server.ServerHandshake(io, config, entropy).run(hello, raw)
+
+
+def _chosen_version(hello: ServerHello, config: ClientConfig) -> ProtocolVersion:
+    """The version of a server's first message; raises the error of one that must not be followed."""
+    versions = config.versions
+    if ProtocolVersion.TLS_1_3 in versions and (
+        hello.is_hello_retry_request or hello.extension(ExtensionType.SUPPORTED_VERSIONS) is not None
+    ):
+        # What supported_versions says is for TLS 1.3 to judge (RFC 9846 §4.3.1).
+        return ProtocolVersion.TLS_1_3
+    if ProtocolVersion.TLS_1_3 in versions and hello.random[-8:] in (DOWNGRADE_TLS12, DOWNGRADE_TLS11):
+        # RFC 9846 §4.2.3: the server could do TLS 1.3, so somebody meddled: "illegal_parameter".
+        raise IllegalParameter(
+            "the server supports TLS 1.3 but was made to choose an older version: "
+            "a downgrade attack, or a meddling middlebox"
+        )
+    if hello.legacy_version != ProtocolVersion.TLS_1_2 or ProtocolVersion.TLS_1_2 not in versions:
+        # RFC 9846 §E.1, RFC 5246 §E.1: a version that the client does not support: "protocol_version".
+        accepted = " and ".join(version_name(version) for version in versions)
+        raise ProtocolVersionError(
+            f"the server chose {version_name(hello.legacy_version)}; this client accepts {accepted} only"
+        )
+    return ProtocolVersion.TLS_1_2

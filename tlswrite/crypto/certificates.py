@@ -140,6 +140,13 @@ def names_of(certificate: x509.Certificate) -> tuple[str, ...]:
         )
 
 
+def holder_of(der: bytes) -> object:
+    """Whom a certificate (DER) is for, its subject and its names, to be compared; raises CertificateError."""
+    certificate = load_certificate(der)
+    with reading_certificate():
+        return certificate.subject, frozenset(names_of(certificate))
+
+
 def subject_of(certificate: x509.Certificate) -> str:
     """The subject of a certificate for a message: its common name, else its names, else the whole."""
     with reading_certificate():

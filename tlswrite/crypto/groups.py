@@ -32,7 +32,7 @@ from tlswrite.crypto.backend import available
 from tlswrite.errors import IllegalParameter
 from tlswrite.iana import NamedGroup, name_of
 
-__all__ = ["DEFAULT_GROUPS", "GROUPS", "KeyShare", "generate", "respond"]
+__all__ = ["DEFAULT_GROUPS", "ECDHE_GROUPS", "GROUPS", "KeyShare", "generate", "respond"]
 
 
 class KeyShare(ABC):
@@ -249,6 +249,11 @@ _EXCHANGES: Final[dict[int, _Exchange]] = {
 
 #: The groups that this build of `cryptography` can do.
 GROUPS: Final[frozenset[NamedGroup]] = frozenset(NamedGroup(group) for group in _EXCHANGES)
+
+#: Those of them that TLS 1.2 has too: no hybrids (RFC 8422 §5.1.1).
+ECDHE_GROUPS: Final[frozenset[NamedGroup]] = frozenset(
+    group for group in GROUPS if not isinstance(_EXCHANGES[group], _HybridExchange)
+)
 
 #: The groups offered and accepted unless told otherwise, most preferred first.
 #: RFC 9846 §9.1: secp256r1 MUST and x25519 SHOULD be supported.

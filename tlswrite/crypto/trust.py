@@ -27,6 +27,10 @@ __all__ = ["TrustAnchors", "VerifiedChain"]
 VerifiedChain = tuple[x509.Certificate, ...]
 
 
+#: Size of the names of authorities that are sent to a client. Bytes.
+_MAX_AUTHORITIES: Final = 4096
+
+
 class TrustAnchors:
     """Certificates trusted a priori; immutable, made once and shared by any number of configurations."""
 
@@ -81,6 +85,11 @@ class TrustAnchors:
         if self._subjects is None:
             self._subjects = tuple(certificate.subject.public_bytes() for certificate in self.certificates)
         return self._subjects
+
+    @property
+    def brief_subjects(self) -> tuple[bytes, ...]:
+        """`subjects` to be sent to a client; none where they are so many that they help nobody choose."""
+        return self.subjects if sum(map(len, self.subjects)) <= _MAX_AUTHORITIES else ()
 
     # No __len__: no anchors at all must not be taken for anchors not given.
 

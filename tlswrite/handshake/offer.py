@@ -12,19 +12,29 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final, TypeVar
 
-from tlswrite.config import ClientConfig
-from tlswrite.crypto.groups import KeyShare
+from tlswrite.config import ClientConfig, Mode
+from tlswrite.crypto.groups import ECDHE_GROUPS, KeyShare
 from tlswrite.crypto.identity import sni_name
 from tlswrite.crypto.signatures import CERT_SCHEMES
+from tlswrite.crypto.suites import SUITES
 from tlswrite.errors import IllegalParameter, UnsupportedExtension
 from tlswrite.handshake.entropy import Entropy
-from tlswrite.iana import GREASE, ExtensionType, NamedGroup, ProtocolVersion, name_of
+from tlswrite.iana import (
+    GREASE,
+    CipherSuite,
+    ECPointFormat,
+    ExtensionType,
+    NamedGroup,
+    ProtocolVersion,
+    name_of,
+)
 from tlswrite.limits import MAX_PLAINTEXT
 from tlswrite.messages import extensions as ext
+from tlswrite.messages import extensions12 as ext12
 from tlswrite.messages.base import Extensions
 from tlswrite.messages.hello import ClientHello
 
-__all__ = ["Offer", "check_solicited", "key_share_groups", "make_offer"]
+__all__ = ["Offer", "check_solicited", "chosen_protocol", "key_share_groups", "make_offer"]
 
 _T = TypeVar("_T")
 
@@ -81,18 +91,33 @@ class Offer:
         return Offer(hello, message, self.server_name, self.groups, shares, self.extension_types)
 
 
-def make_offer(config: ClientConfig, server_hostname: str | None, entropy: Entropy) -> Offer:
-    """The first ClientHello of a connection to `server_hostname`, a name or an address."""
+def make_offer(
+    config: ClientConfig,
+    server_hostname: str | None,
+    entropy: Entropy,
+    renegotiation_info: bytes | None = None,
+) -> Offer:
+    """A ClientHello to `server_hostname`, a name or an address.
+
+    `renegotiation_info` is the client's last verify_data where this hello renegotiates: then the version stays
+    what it is, TLS 1.2 (RFC 5746 §3.5).
+    """
     server_name = sni_name(server_hostname)
-    shares: dict[int, KeyShare] = {
-        group: entropy.generate(group) for group in key_share_groups(config.groups, config.key_shares)
-    }
-    entries = [(int(group), share.public) for group, share in shares.items()]
-    suites: tuple[int, ...] = config.cipher_suites
-    groups: tuple[int, ...] = config.groups
-    schemes: tuple[int, ...] = config.signature_schemes
-    versions: tuple[int, ...] = (ProtocolVersion.TLS_1_3,)
+    offered = config.versions if renegotiation_info is None else (ProtocolVersion.TLS_1_2,)
+    new, old = ProtocolVersion.TLS_1_3 in offered, ProtocolVersion.TLS_1_2 in offered
+    versions: tuple[int, ...] = offered
+    suites: tuple[int, ...] = tuple(each for each in config.cipher_suites if SUITES[each].version in offered)
+    if config.mode & Mode.SEND_FALLBACK_SCSV and renegotiation_info is None:
+        suites = (*suites, CipherSuite.TLS_FALLBACK_SCSV)
+    own_groups = config.groups if new else tuple(each for each in config.groups if each in ECDHE_GROUPS)
+    groups: tuple[int, ...] = own_groups
+    schemes: tuple[int, ...] = config.signature_schemes if old else config.tls13_schemes
     protocols = tuple(protocol.encode() for protocol in config.alpn_protocols)
+    shares: dict[int, KeyShare] = {}
+    if new:
+        chosen = key_share_groups(own_groups, config.key_shares)
+        shares = {group: entropy.generate(group) for group in chosen}
+    entries = [(int(group), share.public) for group, share in shares.items()]
     grease = _Grease(entropy.random(20)) if config.grease else None
     if grease is not None:
         # RFC 8701 §3.1: reserved values where a server has a list to choose from.
@@ -109,19 +134,25 @@ def make_offer(config: ClientConfig, server_hostname: str | None, entropy: Entro
     answered: list[tuple[int, bytes]] = []
     if server_name is not None:
         answered.append((ExtensionType.SERVER_NAME, ext.encode_server_name(server_name)))
+    if old:
+        answered += _tls12_extensions(renegotiation_info or b"")
     answered.append((ExtensionType.SUPPORTED_GROUPS, ext.encode_supported_groups(groups)))
     answered.append((ExtensionType.SIGNATURE_ALGORITHMS, ext.encode_signature_algorithms(schemes)))
     answered.append((ExtensionType.SIGNATURE_ALGORITHMS_CERT, _SIGNATURE_ALGORITHMS_CERT))
     if protocols:
         answered.append((ExtensionType.APPLICATION_LAYER_PROTOCOL_NEGOTIATION, ext.encode_alpn(protocols)))
+    if config.max_fragment_length is not None:
+        data = ext12.encode_max_fragment_length(config.max_fragment_length)
+        answered.append((ExtensionType.MAX_FRAGMENT_LENGTH, data))
     limit = config.record_size_limit
     answered.append(
         (ExtensionType.RECORD_SIZE_LIMIT, ext.encode_record_size_limit(_NO_LIMIT if limit is None else limit))
     )
-    if config.post_handshake_auth:
-        answered.append((ExtensionType.POST_HANDSHAKE_AUTH, ext.encode_post_handshake_auth()))
-    answered.append((ExtensionType.SUPPORTED_VERSIONS, ext.encode_supported_versions_client(versions)))
-    answered.append((ExtensionType.KEY_SHARE, ext.encode_key_share_client(entries)))
+    if new:
+        if config.post_handshake_auth:
+            answered.append((ExtensionType.POST_HANDSHAKE_AUTH, ext.encode_post_handshake_auth()))
+        answered.append((ExtensionType.SUPPORTED_VERSIONS, ext.encode_supported_versions_client(versions)))
+        answered.append((ExtensionType.KEY_SHARE, ext.encode_key_share_client(entries)))
     extension_types = frozenset(code for code, _ in answered)
     extensions = tuple(answered)
     if grease is not None:
@@ -134,11 +165,24 @@ def make_offer(config: ClientConfig, server_hostname: str | None, entropy: Entro
     hello = ClientHello(
         random=entropy.random(32),
         # RFC 9846 §4.2.2: non-empty in compatibility mode, and unpredictable.
-        session_id=entropy.random(32) if config.middlebox_compatibility else b"",
+        session_id=entropy.random(32) if new and config.middlebox_compatibility else b"",
         cipher_suites=suites,
         extensions=extensions,
     )
-    return Offer(hello, hello.encode(), server_name, config.groups, shares, extension_types)
+    return Offer(hello, hello.encode(), server_name, own_groups, shares, extension_types)
+
+
+def _tls12_extensions(renegotiation_info: bytes) -> tuple[tuple[int, bytes], ...]:
+    """What only TLS 1.2 answers."""
+    return (
+        # RFC 7627 §5.2: in every ClientHello that offers TLS 1.2.
+        (ExtensionType.EXTENDED_MAIN_SECRET, ext12.encode_extended_main_secret()),
+        # RFC 5746 §3.4: an empty extension, or the signalling suite, in an initial hello; §3.5: the
+        # verify_data of the last handshake in one that renegotiates.
+        (ExtensionType.RENEGOTIATION_INFO, ext12.encode_renegotiation_info(renegotiation_info)),
+        # RFC 8422 §5.1.2: a client that offers ECC suites and this extension MUST list uncompressed.
+        (ExtensionType.EC_POINT_FORMATS, ext12.encode_ec_point_formats((ECPointFormat.uncompressed,))),
+    )
 
 
 def check_solicited(extensions: Extensions, offered: Collection[int]) -> None:
@@ -149,6 +193,15 @@ def check_solicited(extensions: Extensions, offered: Collection[int]) -> None:
             # client that is answered with a reserved value it sent; those are never among `offered`.
             name = name_of(ExtensionType, code).lower()
             raise UnsupportedExtension(f"an answer to {name}, which was not offered")
+
+
+def chosen_protocol(config: ClientConfig, protocol: bytes) -> str:
+    """The application protocol that the server chose; raises IllegalParameter for one not offered."""
+    for offered in config.alpn_protocols:
+        if offered.encode() == protocol:
+            return offered
+    # RFC 7301 §3.2: a protocol that the client did not offer; RFC 9846 §6.2 has "illegal_parameter".
+    raise IllegalParameter(f"the server chose the protocol {protocol!r}, which was not offered")
 
 
 @lru_cache(maxsize=128)

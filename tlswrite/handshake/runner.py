@@ -11,9 +11,10 @@ from __future__ import annotations
 from collections.abc import Generator
 from typing import Protocol
 
-from tlswrite.errors import UnexpectedMessage
+from tlswrite.errors import TooMuchError, UnexpectedMessage
 from tlswrite.handshake.negotiated import Negotiated
 from tlswrite.iana import HandshakeType, name_of
+from tlswrite.limits import MAX_EMPTY_RECORDS
 from tlswrite.record.protection import Opener, Sealer
 
 __all__ = ["AfterHandshake", "HandshakeGenerator", "HandshakeIO", "Message", "Runner", "Wait"]
@@ -23,13 +24,17 @@ Message = tuple[int, bytes]
 
 
 class Wait:
-    """A state that waits for one of several message types (RFC 9846 appendix A)."""
+    """A state that waits for one of several message types (RFC 9846 appendix A).
 
-    __slots__ = ("name", "types")
+    A message of one of the types `ignored` is passed over, and is no part of the handshake.
+    """
 
-    def __init__(self, name: str, *types: HandshakeType) -> None:
+    __slots__ = ("ignored", "name", "types")
+
+    def __init__(self, name: str, *types: HandshakeType, ignored: tuple[HandshakeType, ...] = ()) -> None:
         self.name = name
         self.types = types
+        self.ignored = ignored
 
     def __repr__(self) -> str:
         return f"Wait({self.name}: {', '.join(kind.name for kind in self.types)})"
@@ -59,6 +64,21 @@ class HandshakeIO(Protocol):
         Raises UnexpectedMessage where bytes of a message follow under the old key (RFC 9846 §5.1).
         """
 
+    def enter_tls12(self) -> None:
+        """The version is TLS 1.2: its rules for alerts, change_cipher_spec and interleaved data hold."""
+
+    def change_write_protection(self, sealer: Sealer) -> None:
+        """Send change_cipher_spec, and protect everything behind it with `sealer` (RFC 5246 §7.1)."""
+
+    def expect_change_cipher_spec(self, opener: Opener) -> None:
+        """The peer's change_cipher_spec comes next; what follows it is opened with `opener`."""
+
+    def renegotiate(self, generator: HandshakeGenerator) -> None:
+        """Run another handshake on the open connection (RFC 5246 §7.4.1); writes wait until it is over."""
+
+    def refuse_renegotiation(self) -> None:
+        """Tell the peer that there will be none, by a warning (RFC 5246 §7.2.2)."""
+
     def allow_compatibility_ccs(self, allowed: bool) -> None:
         """Whether a received change_cipher_spec is dropped (RFC 9846 §5) or refused."""
 
@@ -78,6 +98,10 @@ class HandshakeIO(Protocol):
     def delivered(self) -> int:
         """Bytes of application data received so far: tells progress from a flood."""
 
+    @property
+    def progress(self) -> int:
+        """Bytes of application data received and sealed so far."""
+
 
 class AfterHandshake(Protocol):
     """What handles messages once the handshake is complete. It holds no reference to the connection."""
@@ -91,18 +115,26 @@ class AfterHandshake(Protocol):
     def request_certificate(self, io: HandshakeIO) -> None:
         """Ask the client for a certificate (RFC 9846 §4.7.2). Raises CallerError where that cannot be."""
 
-    def export(self, label: bytes, length: int, context: bytes) -> bytes:
-        """Exported keying material (RFC 9846 §7.5), `length` bytes."""
+    def renegotiate(self, io: HandshakeIO) -> None:
+        """Begin another handshake, or ask the client to. Raises CallerError where that cannot be."""
+
+    def export(self, label: bytes, length: int, context: bytes | None) -> bytes:
+        """Exported keying material (RFC 9846 §7.5, RFC 5705), `length` bytes."""
+
+    @property
+    def finished(self) -> bytes | None:
+        """The first Finished of the last handshake, for "tls-unique" (RFC 5929 §3); None in TLS 1.3."""
 
 
 class Runner:
     """Drives one handshake generator."""
 
-    __slots__ = ("_generator", "_wait")
+    __slots__ = ("_generator", "_ignored", "_wait")
 
     def __init__(self, generator: HandshakeGenerator) -> None:
         self._generator: HandshakeGenerator | None = generator
         self._wait: Wait | None = None
+        self._ignored = 0
 
     def start(self) -> None:
         """Run to the first wait."""
@@ -120,7 +152,7 @@ class Runner:
     def check(self, message_type: int) -> None:
         """Raise UnexpectedMessage where the state does not allow a message of this type."""
         wait = self._wait
-        if wait is None or message_type not in wait.types:
+        if wait is None or (message_type not in wait.types and message_type not in wait.ignored):
             name = name_of(HandshakeType, message_type).lower()
             # RFC 9846 §4: a handshake message out of order: terminate with unexpected_message.
             raise UnexpectedMessage(f"{name} received in state {self.state or 'START'}")
@@ -128,6 +160,11 @@ class Runner:
     def receive(self, message_type: int, raw: bytes) -> None:
         """Hand over one message. Raises UnexpectedMessage where the state does not allow it."""
         self.check(message_type)
+        if message_type in self._wait.ignored:  # type: ignore[union-attr]  # `check` sees to it
+            self._ignored += 1
+            if self._ignored > MAX_EMPTY_RECORDS:
+                raise TooMuchError(f"a flood of {name_of(HandshakeType, message_type).lower()} messages")
+            return
         self._resume((message_type, raw))
 
     def close(self) -> None:

@@ -11,28 +11,33 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Final
+from typing import Any, Final
 
 from tlswrite.config import ServerConfig
 from tlswrite.crypto.certificates import text
 from tlswrite.crypto.chain_schemes import LEGACY_SCHEMES, chain_schemes
 from tlswrite.crypto.credentials import Credentials
+from tlswrite.crypto.groups import ECDHE_GROUPS, GROUPS
 from tlswrite.crypto.identity import matches
 from tlswrite.crypto.suites import SUITES, Suite
 from tlswrite.errors import (
     HandshakeFailure,
     IllegalParameter,
+    InappropriateFallback,
     MissingExtension,
     NoApplicationProtocol,
     ProtocolVersionError,
 )
 from tlswrite.iana import CipherSuite, ExtensionType, NamedGroup, ProtocolVersion, SignatureScheme, name_of
 from tlswrite.messages import extensions as ext
+from tlswrite.messages import extensions12 as ext12
 from tlswrite.messages.hello import ClientHello
 
 __all__ = [
     "ClientOffer",
+    "chosen_config",
     "common_scheme",
+    "rank_credentials",
     "select_alpn",
     "select_credentials",
     "select_group",
@@ -58,7 +63,7 @@ _VERSION_NAMES: Final[dict[int, str]] = {
 
 @dataclass(frozen=True, slots=True)
 class ClientOffer:
-    """What a TLS 1.3 ClientHello offers."""
+    """What a ClientHello offers."""
 
     cipher_suites: tuple[int, ...]
     groups: tuple[int, ...]
@@ -70,11 +75,16 @@ class ClientOffer:
     alpn: tuple[bytes, ...]
     server_name: str | None
     record_size_limit: int | None
+    #: In bytes.
+    max_fragment_length: int | None
     post_handshake_auth: bool
 
     @classmethod
     def read(cls, hello: ClientHello) -> ClientOffer:
-        """Raises the error of whatever is missing, malformed or contradictory in the extensions."""
+        """What a TLS 1.3 hello offers.
+
+        Raises the error of whatever is missing, malformed or contradictory in the extensions.
+        """
         data = dict(hello.extensions)
         groups = _required(data, ExtensionType.SUPPORTED_GROUPS)
         schemes = ext.parse_signature_algorithms(_required(data, ExtensionType.SIGNATURE_ALGORITHMS))
@@ -83,28 +93,15 @@ class ClientOffer:
         if ExtensionType.PRE_SHARED_KEY in data:
             # RFC 9846 §4.3.9: pre_shared_key without psk_key_exchange_modes MUST be refused.
             _required(data, ExtensionType.PSK_KEY_EXCHANGE_MODES)
-        certificate_schemes = data.get(ExtensionType.SIGNATURE_ALGORITHMS_CERT)
-        alpn = data.get(ExtensionType.APPLICATION_LAYER_PROTOCOL_NEGOTIATION)
-        server_name = data.get(ExtensionType.SERVER_NAME)
-        limit = data.get(ExtensionType.RECORD_SIZE_LIMIT)
         post_handshake_auth = data.get(ExtensionType.POST_HANDSHAKE_AUTH)
         if post_handshake_auth is not None:
             ext.parse_post_handshake_auth(post_handshake_auth)
         offer = cls(
-            cipher_suites=hello.cipher_suites,
             groups=ext.parse_supported_groups(groups),
             shares=dict(ext.parse_key_share_client(key_share)),
             schemes=schemes,
-            certificate_schemes=(
-                schemes
-                if certificate_schemes is None
-                else ext.parse_signature_algorithms(certificate_schemes)
-            ),
-            alpn=() if alpn is None else ext.parse_alpn(alpn),
-            server_name=None if server_name is None else ext.parse_server_name(server_name),
-            # RFC 8449 §4: a server does not hold a client to the largest value that TLS 1.3 has.
-            record_size_limit=None if limit is None else ext.parse_record_size_limit(limit),
             post_handshake_auth=post_handshake_auth is not None,
+            **_common(hello, data, schemes),
         )
         # RFC 9846 §4.3.8: no shares for groups not listed in supported_groups. By sets: both lists may hold
         # thousands, and one pass through the other for each would be a peer's to abuse.
@@ -116,8 +113,48 @@ class ClientOffer:
             )
         return offer
 
+    @classmethod
+    def read_tls12(cls, hello: ClientHello) -> ClientOffer:
+        """What a hello offers to a server that chose TLS 1.2; errors as `read`."""
+        data = dict(hello.extensions)
+        groups = data.get(ExtensionType.SUPPORTED_GROUPS)
+        schemes = data.get(ExtensionType.SIGNATURE_ALGORITHMS)
+        # RFC 5246 §7.4.1.4.1: without the extension it is SHA-1 alone, which nothing here signs with.
+        parsed = () if schemes is None else ext.parse_signature_algorithms(schemes)
+        return cls(
+            # RFC 8422 §4: without the extension the server is free to choose.
+            groups=tuple(ECDHE_GROUPS) if groups is None else ext.parse_supported_groups(groups),
+            shares={},
+            schemes=parsed,
+            post_handshake_auth=False,
+            **_common(hello, data, parsed),
+        )
 
-def select_version(hello: ClientHello, accepted: Collection[int] = (ProtocolVersion.TLS_1_3,)) -> int:
+
+def _common(hello: ClientHello, data: dict[int, bytes], schemes: tuple[int, ...]) -> dict[str, Any]:
+    """The fields of an offer that mean the same in both versions."""
+    certificate_schemes = data.get(ExtensionType.SIGNATURE_ALGORITHMS_CERT)
+    alpn = data.get(ExtensionType.APPLICATION_LAYER_PROTOCOL_NEGOTIATION)
+    server_name = data.get(ExtensionType.SERVER_NAME)
+    limit = data.get(ExtensionType.RECORD_SIZE_LIMIT)
+    fragment_length = data.get(ExtensionType.MAX_FRAGMENT_LENGTH)
+    return {
+        "cipher_suites": hello.cipher_suites,
+        "certificate_schemes": (
+            schemes if certificate_schemes is None else ext.parse_signature_algorithms(certificate_schemes)
+        ),
+        "alpn": () if alpn is None else ext.parse_alpn(alpn),
+        "server_name": None if server_name is None else ext.parse_server_name(server_name),
+        # RFC 8449 §4: a server does not hold a client to the largest value that TLS 1.3 has.
+        "record_size_limit": None if limit is None else ext.parse_record_size_limit(limit),
+        # RFC 6066 §4: another value: "illegal_parameter".
+        "max_fragment_length": (
+            None if fragment_length is None else ext12.parse_max_fragment_length(fragment_length)
+        ),
+    }
+
+
+def select_version(hello: ClientHello, accepted: Collection[ProtocolVersion]) -> ProtocolVersion:
     """The highest version in common (RFC 9846 §4.3.1); ProtocolVersionError says what was offered."""
     data = hello.extension(ExtensionType.SUPPORTED_VERSIONS)
     if data is None:
@@ -126,7 +163,7 @@ def select_version(hello: ClientHello, accepted: Collection[int] = (ProtocolVers
     else:
         # RFC 9846 §4.3.1: only the extension counts, and unknown versions MUST be ignored.
         offered = ext.parse_supported_versions_client(data)
-    common = [version for version in offered if version in accepted]
+    common = [version for version in accepted if version in offered]
     if not common:
         known = [version for version in offered if version in _VERSION_NAMES]
         names = ", ".join(version_name(version) for version in known) or "no version known here"
@@ -134,27 +171,46 @@ def select_version(hello: ClientHello, accepted: Collection[int] = (ProtocolVers
             f"the client offers {names}; this server accepts "
             + ", ".join(version_name(version) for version in sorted(accepted, reverse=True))
         )
-    return max(common)
+    version = max(common)
+    if CipherSuite.TLS_FALLBACK_SCSV in hello.cipher_suites and version < max(accepted):
+        # RFC 7507 §3: the client could do better before, and so could this server: somebody interfered.
+        raise InappropriateFallback(
+            f"the client fell back to {version_name(version)} although both sides can do "
+            f"{version_name(max(accepted))}: a downgrade attack, or a meddling middlebox"
+        )
+    return version
 
 
-def select_suite(offer: ClientOffer, config: ServerConfig) -> Suite:
-    """The first of the server's suites that the client offers (RFC 9846 §4.2.1)."""
-    for suite in config.cipher_suites:
-        if suite in offer.cipher_suites:
-            return SUITES[suite]
+def select_suite(
+    offer: ClientOffer, config: ServerConfig, version: ProtocolVersion, authentication: str = ""
+) -> Suite:
+    """The first of the server's suites of `version` that the client offers (RFC 9846 §4.2.1).
+
+    `authentication` is the kind of the server's key, which a suite of TLS 1.2 must be for.
+    """
+    for code in config.cipher_suites:
+        suite = SUITES[code]
+        if (
+            code in offer.cipher_suites
+            and suite.version == version
+            and suite.authentication == authentication
+        ):
+            return suite
     raise HandshakeFailure(
         "no cipher suite in common: the client offers "
         + _some(name_of(CipherSuite, suite) for suite in offer.cipher_suites)
     )
 
 
-def select_group(offer: ClientOffer, config: ServerConfig) -> NamedGroup:
+def select_group(
+    offer: ClientOffer, config: ServerConfig, usable: Collection[NamedGroup] = GROUPS
+) -> NamedGroup:
     """The group to use; one without a share means a HelloRetryRequest (RFC 9846 §4.2.1).
 
     The server's order decides, with a share already there going before a round trip; but a post-quantum
     hybrid that both support, and the server prefers, is worth the round trip.
     """
-    common = [group for group in config.groups if group in offer.groups]
+    common = [group for group in config.groups if group in offer.groups and group in usable]
     if not common:
         raise HandshakeFailure(
             "no key exchange group in common: the client supports "
@@ -165,30 +221,45 @@ def select_group(offer: ClientOffer, config: ServerConfig) -> NamedGroup:
     return next((group for group in candidates if group in offer.shares), candidates[0])
 
 
+def chosen_config(config: ServerConfig, offer: ClientOffer) -> tuple[ServerConfig, tuple[Credentials, ...]]:
+    """The configuration for the rest of the handshake, and its credentials, as the SNI callback has it."""
+    chosen = None if config.sni_callback is None else config.sni_callback(offer.server_name)
+    if isinstance(chosen, ServerConfig):
+        return chosen, chosen.credentials
+    return config, config.credentials if chosen is None else (chosen,)
+
+
 def select_credentials(
     credentials: Sequence[Credentials], offer: ClientOffer, schemes: Collection[int]
 ) -> tuple[Credentials, SignatureScheme]:
-    """Credentials, and the scheme to sign with (RFC 9846 §4.5.1.2): what both can do.
-
-    Among several a certificate for the server name wins, then a chain that the client says it can verify,
-    then the server's order.
-    """
-    verified = frozenset(offer.certificate_schemes)
+    """Credentials, and the scheme to sign with (RFC 9846 §4.5.1.2): what both can do."""
     able = [
         (each, scheme)
         for each in credentials
-        if (scheme := common_scheme(each, offer.schemes, schemes)) is not None
+        if (scheme := common_scheme(each.schemes, offer.schemes, schemes)) is not None
         # RFC 9846 §4.5.1.2: no SHA-1 in a chain, unless the client advertises it.
-        and not chain_schemes(each.chain) & LEGACY_SCHEMES - verified
+        and not chain_schemes(each.chain) & LEGACY_SCHEMES - frozenset(offer.certificate_schemes)
     ]
     if not able:
         raise HandshakeFailure(
             "no signature scheme in common: the client verifies "
             + _some(name_of(SignatureScheme, scheme) for scheme in offer.schemes)
         )
+    return rank_credentials(able, offer)
+
+
+def rank_credentials(
+    able: Sequence[tuple[Credentials, SignatureScheme]], offer: ClientOffer
+) -> tuple[Credentials, SignatureScheme]:
+    """The best of several credentials that would do.
+
+    A certificate for the server name wins, then a chain that the client says it can verify, then the server's
+    order.
+    """
     if len(able) == 1:
         return able[0]
     name = (offer.server_name or "").lower()
+    verified = frozenset(offer.certificate_schemes)
     # RFC 9846 §4.5.1.2: signed by algorithms that the peer advertises, if there is such a chain; a chain of
     # the server's choice if there is none.
     return min(
@@ -201,10 +272,10 @@ def select_credentials(
 
 
 def common_scheme(
-    credentials: Credentials, peer: Collection[int], own: Collection[int]
+    fitting: Collection[SignatureScheme], peer: Collection[int], own: Collection[int]
 ) -> SignatureScheme | None:
-    """The scheme to sign with, best by the key: one that the peer verifies and that is configured."""
-    for scheme in credentials.schemes:
+    """Of the schemes that fit a key, best first, the one that the peer verifies and that is configured."""
+    for scheme in fitting:
         if scheme in peer and scheme in own:
             return scheme
     return None

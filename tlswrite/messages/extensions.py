@@ -32,6 +32,7 @@ class Place(Enum):
     CR = "CertificateRequest"
     NST = "NewSessionTicket"
     HRR = "HelloRetryRequest"
+    SH12 = "ServerHello of TLS 1.2"
 
 
 def parse_extensions(block: bytes) -> Extensions:
@@ -73,27 +74,28 @@ def encode_extensions(extensions: Extensions) -> bytes:
 _HEAD = struct.Struct(">HH")
 
 _CH_ONLY: Final = frozenset({Place.CH})
+_TLS12: Final = frozenset({Place.CH, Place.SH12})
 
-#: Where each extension that is recognised here may stand in TLS 1.3 (RFC 9846 §4.3, the table; the registry
+#: Where each extension that is recognised here may stand, in TLS 1.3 (RFC 9846 §4.3, the table; the registry
 #: "TLS ExtensionType Values" for those that the RFC does not list). The ones that only TLS 1.2 uses may stand
 #: in a ClientHello, which may be offering both versions.
 ALLOWED: Final[dict[ExtensionType, frozenset[Place]]] = {
-    ExtensionType.SERVER_NAME: frozenset({Place.CH, Place.EE, Place.CR}),
-    ExtensionType.MAX_FRAGMENT_LENGTH: frozenset({Place.CH, Place.EE}),
-    ExtensionType.STATUS_REQUEST: frozenset({Place.CH, Place.CR, Place.CT}),
-    ExtensionType.SUPPORTED_GROUPS: frozenset({Place.CH, Place.EE}),
-    ExtensionType.EC_POINT_FORMATS: _CH_ONLY,
+    ExtensionType.SERVER_NAME: frozenset({Place.CH, Place.EE, Place.CR, Place.SH12}),
+    ExtensionType.MAX_FRAGMENT_LENGTH: frozenset({Place.CH, Place.EE, Place.SH12}),
+    ExtensionType.STATUS_REQUEST: frozenset({Place.CH, Place.CR, Place.CT, Place.SH12}),
+    ExtensionType.SUPPORTED_GROUPS: frozenset({Place.CH, Place.EE, Place.SH12}),
+    ExtensionType.EC_POINT_FORMATS: _TLS12,
     ExtensionType.SIGNATURE_ALGORITHMS: frozenset({Place.CH, Place.CR}),
-    ExtensionType.APPLICATION_LAYER_PROTOCOL_NEGOTIATION: frozenset({Place.CH, Place.EE}),
-    ExtensionType.SIGNED_CERTIFICATE_TIMESTAMP: frozenset({Place.CH, Place.CR, Place.CT}),
-    ExtensionType.CLIENT_CERTIFICATE_TYPE: frozenset({Place.CH, Place.EE}),
-    ExtensionType.SERVER_CERTIFICATE_TYPE: frozenset({Place.CH, Place.EE}),
+    ExtensionType.APPLICATION_LAYER_PROTOCOL_NEGOTIATION: frozenset({Place.CH, Place.EE, Place.SH12}),
+    ExtensionType.SIGNED_CERTIFICATE_TIMESTAMP: frozenset({Place.CH, Place.CR, Place.CT, Place.SH12}),
+    ExtensionType.CLIENT_CERTIFICATE_TYPE: frozenset({Place.CH, Place.EE, Place.SH12}),
+    ExtensionType.SERVER_CERTIFICATE_TYPE: frozenset({Place.CH, Place.EE, Place.SH12}),
     ExtensionType.PADDING: _CH_ONLY,
-    ExtensionType.ENCRYPT_THEN_MAC: _CH_ONLY,
-    ExtensionType.EXTENDED_MAIN_SECRET: _CH_ONLY,
+    ExtensionType.ENCRYPT_THEN_MAC: _TLS12,
+    ExtensionType.EXTENDED_MAIN_SECRET: _TLS12,
     ExtensionType.COMPRESS_CERTIFICATE: frozenset({Place.CH, Place.CR}),
-    ExtensionType.RECORD_SIZE_LIMIT: frozenset({Place.CH, Place.EE}),
-    ExtensionType.SESSION_TICKET: _CH_ONLY,
+    ExtensionType.RECORD_SIZE_LIMIT: frozenset({Place.CH, Place.EE, Place.SH12}),
+    ExtensionType.SESSION_TICKET: _TLS12,
     ExtensionType.PRE_SHARED_KEY: frozenset({Place.CH, Place.SH}),
     ExtensionType.EARLY_DATA: frozenset({Place.CH, Place.EE, Place.NST}),
     ExtensionType.SUPPORTED_VERSIONS: frozenset({Place.CH, Place.SH, Place.HRR}),
@@ -104,7 +106,7 @@ ALLOWED: Final[dict[ExtensionType, frozenset[Place]]] = {
     ExtensionType.POST_HANDSHAKE_AUTH: _CH_ONLY,
     ExtensionType.SIGNATURE_ALGORITHMS_CERT: frozenset({Place.CH, Place.CR}),
     ExtensionType.KEY_SHARE: frozenset({Place.CH, Place.SH, Place.HRR}),
-    ExtensionType.RENEGOTIATION_INFO: _CH_ONLY,
+    ExtensionType.RENEGOTIATION_INFO: _TLS12,
 }
 
 _FORBIDDEN: Final = {

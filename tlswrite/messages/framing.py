@@ -26,8 +26,18 @@ from tlswrite.messages.finish import (
     NewSessionTicket,
 )
 from tlswrite.messages.hello import ClientHello, ServerHello
+from tlswrite.messages.tls12 import (
+    Certificate12,
+    CertificateRequest12,
+    CertificateStatus,
+    ClientKeyExchange,
+    HelloRequest,
+    NewSessionTicket12,
+    ServerHelloDone,
+    ServerKeyExchange,
+)
 
-__all__ = ["HEADER_SIZE", "MESSAGES", "HandshakeMessage", "Joiner", "frame"]
+__all__ = ["HEADER_SIZE", "MESSAGES", "MESSAGES12", "HandshakeMessage", "Joiner", "frame"]
 
 #: The messages of TLS 1.3 (RFC 9846 §B.3) by their type.
 MESSAGES: Final[dict[HandshakeType, type[HandshakeMessage]]] = {
@@ -41,6 +51,22 @@ MESSAGES: Final[dict[HandshakeType, type[HandshakeMessage]]] = {
     HandshakeType.CERTIFICATE_VERIFY: CertificateVerify,
     HandshakeType.FINISHED: Finished,
     HandshakeType.KEY_UPDATE: KeyUpdate,
+}
+
+#: The messages of TLS 1.2 (RFC 5246 §7.4) by their type.
+MESSAGES12: Final[dict[HandshakeType, type[HandshakeMessage]]] = {
+    HandshakeType.HELLO_REQUEST: HelloRequest,
+    HandshakeType.CLIENT_HELLO: ClientHello,
+    HandshakeType.SERVER_HELLO: ServerHello,
+    HandshakeType.NEW_SESSION_TICKET: NewSessionTicket12,
+    HandshakeType.CERTIFICATE: Certificate12,
+    HandshakeType.SERVER_KEY_EXCHANGE: ServerKeyExchange,
+    HandshakeType.CERTIFICATE_REQUEST: CertificateRequest12,
+    HandshakeType.SERVER_HELLO_DONE: ServerHelloDone,
+    HandshakeType.CERTIFICATE_VERIFY: CertificateVerify,
+    HandshakeType.CLIENT_KEY_EXCHANGE: ClientKeyExchange,
+    HandshakeType.FINISHED: Finished,
+    HandshakeType.CERTIFICATE_STATUS: CertificateStatus,
 }
 
 
@@ -124,7 +150,10 @@ class Joiner:
 
 
 _MAX_SIZE: Final[dict[int, int]] = {
+    HandshakeType.HELLO_REQUEST: 0,
     HandshakeType.END_OF_EARLY_DATA: 0,
+    HandshakeType.SERVER_HELLO_DONE: 0,
+    HandshakeType.CERTIFICATE_STATUS: MAX_CERTIFICATE_MESSAGE,
     HandshakeType.KEY_UPDATE: 1,
     HandshakeType.CERTIFICATE: MAX_CERTIFICATE_MESSAGE,
     HandshakeType.COMPRESSED_CERTIFICATE: MAX_CERTIFICATE_MESSAGE,

@@ -4,7 +4,7 @@ What a key change decides (bound AEAD methods, nonce mask, limits) is fetched on
 record. A sealer and an opener own their sequence number; nothing can rewind it, so no nonce is used twice
 (RFC 9846 §5.3).
 
-A sealer grows a record by at most `limits.RECORD_OVERHEAD` bytes over its content and padding.
+A sealer grows a record by its `overhead` over content and padding.
 """
 
 from __future__ import annotations
@@ -38,6 +38,8 @@ class Sealer(Protocol):
     record_limit: int
     #: Largest content of one record, in bytes.
     max_content: int
+    #: Growth of a record over its content and padding, header included, in bytes.
+    overhead: int
     padded: bool
 
     def seal(self, content_type: int, content: bytes | memoryview) -> bytes:
@@ -60,6 +62,8 @@ class Opener(Protocol):
     mark: int
     #: Largest `length` field of a record header.
     max_fragment: int
+    #: Every record is protected and has its real type outside (TLS 1.2): see `open_record`.
+    protects_all: bool
 
     def open_run(self, buffer: memoryview, start: int, end: int, out: memoryview, at: int) -> tuple[int, int]:
         """Open the records of `buffer[start:end]` back to back into `out` from `at` on.
@@ -73,15 +77,19 @@ class Opener(Protocol):
     def open_single(self, header: memoryview, fragment: memoryview) -> bytes:
         """The content of one application record; empty, and nothing done, where it is anything else."""
 
+    def open_record(self, header: memoryview, fragment: memoryview) -> bytes:
+        """The content of a record of any type, where `protects_all`. Raises PeerError."""
+
 
 class NullSealer:
     """No protection: TLSPlaintext (RFC 9846 §5.1)."""
 
-    __slots__ = ("legacy_version", "max_content", "padded", "record_limit", "sequence")
+    __slots__ = ("legacy_version", "max_content", "overhead", "padded", "record_limit", "sequence")
 
     def __init__(self, legacy_version: int = 0x0303) -> None:
         self.legacy_version = legacy_version
         self.max_content = limits.MAX_PLAINTEXT
+        self.overhead = limits.RECORD_HEADER
         self.padded = False
         self.sequence = 0
         self.record_limit = limits.MAX_SEQUENCE_NUMBER
@@ -110,6 +118,7 @@ class TLS13Sealer:
         "_mask",
         "_padding",
         "max_content",
+        "overhead",
         "padded",
         "record_limit",
         "sequence",
@@ -134,6 +143,7 @@ class TLS13Sealer:
         self._header_length = 0
         self.padded = padding is not None
         self.max_content = max_inner - 1
+        self.overhead = limits.RECORD_OVERHEAD
         self.sequence = 0
         self.record_limit = suite.record_limit if record_limit is None else record_limit
 
@@ -212,6 +222,7 @@ class TLS13Opener:
         "mark",
         "max_fragment",
         "max_inner",
+        "protects_all",
         "sequence",
     )
 
@@ -231,6 +242,7 @@ class TLS13Opener:
         self.max_inner = max_inner
         # RFC 9846 §5.2: up to 2^14 + 256 bytes are a record; what it may hold is checked once opened.
         self.max_fragment = limits.MAX_CIPHERTEXT
+        self.protects_all = False
         self.content_type = 0
         self.mark = 0
         self.sequence = 0
@@ -282,6 +294,10 @@ class TLS13Opener:
             return b""
         self.sequence = sequence + 1
         return inner[:-1]
+
+    def open_record(self, header: memoryview, fragment: memoryview) -> bytes:
+        # In TLS 1.3 a protected record looks like application data (RFC 9846 §5.2).
+        raise InternalError("a protected record of TLS 1.3 has its type inside")
 
     @staticmethod
     def _unpad(out: memoryview, at: int, last: int) -> tuple[int, int]:

@@ -60,6 +60,7 @@ class ReceivePath:
         "_own",
         "_start",
         "application_data_allowed",
+        "change_cipher_spec_expected",
         "compatibility_ccs_allowed",
         "content_type",
         "delivered",
@@ -92,6 +93,8 @@ class ReceivePath:
         self.fragment = b""
         self.application_data_allowed = False
         self.compatibility_ccs_allowed = False
+        #: The peer's change_cipher_spec comes next and is a control record (TLS 1.2).
+        self.change_cipher_spec_expected = False
         self.plaintext_alert_allowed = False
         #: Bytes of early data that may still come and be skipped.
         self.early_data_room = 0
@@ -134,6 +137,18 @@ class ReceivePath:
     def unread(self) -> int:
         """Bytes of ciphertext given and not opened yet."""
         return self._end - self._start + len(self.tail)
+
+    @property
+    def typed_waits(self) -> bool:
+        """Whether the next record is no application data, where that can be seen from outside (TLS 1.2)."""
+        opener = self._opener
+        return (
+            opener is not None
+            and opener.protects_all
+            and (
+                self._control or (self._end > self._start and self._buffer[self._start] != _APPLICATION_DATA)
+            )
+        )
 
     def discard(self) -> None:
         """Drop all input: nothing more will be opened."""
@@ -209,7 +224,7 @@ class ReceivePath:
                     if stop > end:
                         break
                     self._start = stop
-                    if self._take_unprotected(buffer, start, stop):
+                    if self._take_typed(buffer, start, stop):
                         return self._stop_at_control(at)
                     start = stop
                     continue
@@ -281,17 +296,30 @@ class ReceivePath:
         self.early_data_room -= stop - start
         return stop
 
-    def _take_unprotected(self, buffer: memoryview, start: int, stop: int) -> bool:
-        """A record that the current key does not protect; False where it is to be skipped."""
+    def _take_typed(self, buffer: memoryview, start: int, stop: int) -> bool:
+        """A record whose type is the outer one; False where it is to be skipped.
+
+        In TLS 1.3 that is one that the current key does not protect, in TLS 1.2 any but application data.
+        """
         content_type = buffer[start]
+        opener = self._opener
+        if opener is not None and opener.protects_all:
+            content = opener.open_record(buffer[start : start + 5], buffer[start + 5 : stop])
+            if content_type == _CHANGE_CIPHER_SPEC:
+                self._take_change_cipher_spec(content)
+            else:
+                self._take_control(content_type, content)
+            return True
         content = bytes(buffer[start + 5 : stop])
+        if content_type == _CHANGE_CIPHER_SPEC and self.change_cipher_spec_expected:
+            self._take_change_cipher_spec(content)
+            return True
         if content_type == _CHANGE_CIPHER_SPEC:
             # RFC 9846 §5: one byte 0x01, between the first ClientHello and the peer's Finished: dropped.
             if not self.compatibility_ccs_allowed or content != b"\x01":
                 raise UnexpectedMessage("change_cipher_spec where it is not allowed")
             self._count_idle("change_cipher_spec")
             return False
-        opener = self._opener
         # RFC 9846 appendix A.1: a client that fails before it has keys sends its alert in the clear.
         if opener is not None and not (
             content_type == _ALERT and self.plaintext_alert_allowed and not opener.sequence
@@ -300,6 +328,13 @@ class ReceivePath:
         # RFC 9846 §5.1: application data in the clear is refused like any other unexpected type.
         self._take_control(content_type, content)
         return True
+
+    def _take_change_cipher_spec(self, content: bytes) -> None:
+        # RFC 5246 §7.1: one byte 0x01; at any other time than before a Finished it is unexpected.
+        if not self.change_cipher_spec_expected or content != b"\x01":
+            raise UnexpectedMessage("change_cipher_spec where it is not allowed")
+        self.content_type = _CHANGE_CIPHER_SPEC
+        self.fragment = content
 
     def _take_control(self, content_type: int, fragment: bytes) -> None:
         if content_type not in (_HANDSHAKE, _ALERT):

@@ -31,7 +31,7 @@ from typing import Final
 from tlswrite import limits
 from tlswrite.errors import BadWriteRetry, CallerError
 from tlswrite.iana import ContentType
-from tlswrite.record.codes import WANT_WRITE
+from tlswrite.record.codes import WANT_READ, WANT_WRITE
 from tlswrite.record.protection import NullSealer, Sealer
 from tlswrite.record.window import Window, acquire, release
 
@@ -65,6 +65,7 @@ class SendPath:
         "_window",
         "closed",
         "committed",
+        "held",
         "most_held",
         "moving",
         "partial",
@@ -90,6 +91,8 @@ class SendPath:
         self.read_wants = 0
         #: The most the window ever held, in bytes: where a write stopped, or came to its end.
         self.most_held = 0
+        #: Application data waits for a renegotiation to end (TLS 1.2).
+        self.held = False
         #: Set once close_notify or a fatal alert was queued: nothing more may follow.
         self.closed = False
         self.partial = partial
@@ -102,8 +105,8 @@ class SendPath:
         """Seal `data`; the return value is SSL_write(3)'s, as a code.
 
         >= 0: bytes written, all of `data` unless `partial`; WANT_WRITE: take output, then call again with
-        the same arguments. `source` is the object whose identity a retry is checked by (`data` itself
-        unless given); `data` is a flat view of its bytes.
+        the same arguments; WANT_READ: likewise once the renegotiation under way is over. `source` is the object
+        whose identity a retry is checked by (`data` itself unless given); `data` is a flat view of its bytes.
 
         Raises BadWriteRetry, and CallerError once this direction is closed.
         """
@@ -190,7 +193,18 @@ class SendPath:
     def set_protection(self, sealer: Sealer) -> None:
         """Seal all further records with `sealer`."""
         self._sealer = sealer
-        self._record_limit = sealer.record_limit
+        self._record_limit = 0 if self.held else sealer.record_limit
+
+    def hold(self) -> None:
+        """Seal no application data until `go_on`: a renegotiation is under way."""
+        # The limit is what every write looks at in any case.
+        self.held = True
+        self._record_limit = 0
+
+    def go_on(self) -> None:
+        """The renegotiation is over."""
+        self.held = False
+        self._record_limit = self._sealer.record_limit
 
     @property
     def exhausted(self) -> bool:
@@ -252,15 +266,19 @@ class SendPath:
         """Seal blocks of `view` from the pending offset on, as long as the window has room."""
         size = len(view)
         first = at = self._offset if self._pending is not None else 0
+        want = WANT_WRITE
         while at < size:
+            if self.held:
+                want = WANT_READ
+                break
             if self._sealer.sequence >= self._record_limit:
                 self._replace_key()
             sealer = self._sealer
             block = sealer.max_content
-            most = limits.RECORD_OVERHEAD + block
+            most = sealer.overhead + block
             # Whole blocks that have room, and the last one where it has.
             left = size - at
-            room = self._make_room(most if sealer.padded or left >= block else limits.RECORD_OVERHEAD + left)
+            room = self._make_room(most if sealer.padded or left >= block else sealer.overhead + left)
             if room < 0 or self._window is None:
                 break
             # A padding policy is the application's: one that raises must not have used up records before.
@@ -283,8 +301,11 @@ class SendPath:
             # whether the data is the same.
             self._pending = bytes(view) if self.moving and type(source) is not bytes else source
         self._offset = at
-        self.write_wants += 1
-        return WANT_WRITE
+        if want == WANT_WRITE:
+            self.write_wants += 1
+        else:
+            self.read_wants += 1
+        return want
 
     def _check_retry(self, source: object, data: bytes | memoryview) -> None:
         pending = self._pending

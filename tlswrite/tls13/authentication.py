@@ -51,9 +51,6 @@ WAIT_CERT = Wait("WAIT_CERT", HandshakeType.CERTIFICATE)
 WAIT_CV = Wait("WAIT_CV", HandshakeType.CERTIFICATE_VERIFY)
 WAIT_FINISHED = Wait("WAIT_FINISHED", HandshakeType.FINISHED)
 
-#: Names of authorities are sent up to this size, in bytes; a long list helps nobody choose.
-_MAX_AUTHORITIES = 4096
-
 
 # ---- CertificateRequest -----------------------------------------------------------------------------
 
@@ -67,19 +64,11 @@ def certificate_request(
         (ExtensionType.SIGNATURE_ALGORITHMS, ext.encode_signature_algorithms(schemes)),
         (ExtensionType.SIGNATURE_ALGORITHMS_CERT, ext.encode_signature_algorithms(CERT_SCHEMES)),
     ]
-    authorities = None if anchors is None else _authorities(anchors)
-    if authorities is not None:
+    if anchors is not None and anchors.brief_subjects:
+        # RFC 9846 §4.3.4: which authorities the client's certificate should be of.
+        authorities = ext.encode_certificate_authorities(anchors.brief_subjects)
         extensions.append((ExtensionType.CERTIFICATE_AUTHORITIES, authorities))
     return CertificateRequest(context, tuple(extensions)).encode()
-
-
-@lru_cache(maxsize=16)
-def _authorities(anchors: TrustAnchors) -> bytes | None:
-    """extension_data of certificate_authorities (RFC 9846 §4.3.4); None where it would be of no help."""
-    subjects = anchors.subjects
-    if 0 < sum(map(len, subjects)) <= _MAX_AUTHORITIES:
-        return ext.encode_certificate_authorities(subjects)
-    return None
 
 
 def parse_certificate_request(raw: bytes) -> tuple[bytes, tuple[int, ...]]:
@@ -104,7 +93,7 @@ def client_credentials(
     credentials = config.credentials
     if credentials is not None:
         # RFC 9846 §4.5.2: the algorithm MUST be one of the request's signature_algorithms.
-        scheme = common_scheme(credentials, schemes, config.signature_schemes)
+        scheme = common_scheme(credentials.schemes, schemes, config.tls13_schemes)
         if scheme is not None:
             return credentials, scheme
     # RFC 9846 §4.5.1: without a suitable certificate the client MUST send an empty Certificate.

@@ -22,10 +22,9 @@ from tlswrite.errors import (
 )
 from tlswrite.handshake.entropy import Entropy
 from tlswrite.handshake.negotiated import Negotiated
-from tlswrite.handshake.offer import Offer, check_solicited
+from tlswrite.handshake.offer import Offer, check_solicited, chosen_protocol
 from tlswrite.handshake.opening import WAIT_SH
 from tlswrite.handshake.runner import HandshakeGenerator, HandshakeIO, Message, Wait
-from tlswrite.handshake.select import version_name
 from tlswrite.iana import (
     CipherSuite,
     ExtensionType,
@@ -36,9 +35,10 @@ from tlswrite.iana import (
     name_of,
 )
 from tlswrite.messages import extensions as ext
+from tlswrite.messages import extensions12 as ext12
 from tlswrite.messages.extensions import Place, check_allowed
 from tlswrite.messages.finish import EncryptedExtensions
-from tlswrite.messages.hello import DOWNGRADE_TLS11, DOWNGRADE_TLS12, ServerHello
+from tlswrite.messages.hello import ServerHello
 from tlswrite.record.protection import TLS13Opener, TLS13Sealer
 from tlswrite.tls13.authentication import (
     WAIT_CERT,
@@ -125,9 +125,9 @@ class ClientHandshake:
         self.peer_scheme = 0
         self.local_scheme: SignatureScheme | None = None
 
-    def run(self, raw: bytes) -> HandshakeGenerator:
-        """All steps, in the order of RFC 9846 §2; `raw` is the first message of the server."""
-        yield from self.receive_server_hello(raw)
+    def run(self, hello: ServerHello, raw: bytes) -> HandshakeGenerator:
+        """All steps, in the order of RFC 9846 §2, from the server's first message on; `raw` is its bytes."""
+        yield from self.receive_server_hello(hello, raw)
         yield from self.receive_encrypted_extensions()
         yield from self.receive_server_identity()
         yield from receive_finished(self.transcript, self.suite, self.schedule.server_handshake)
@@ -135,10 +135,9 @@ class ClientHandshake:
 
     # ---- hellos -------------------------------------------------------------------------------------
 
-    def receive_server_hello(self, raw: bytes) -> Generator[Wait, Message, None]:
+    def receive_server_hello(self, hello: ServerHello, raw: bytes) -> Generator[Wait, Message, None]:
         """WAIT_SH once more where the first answer is a HelloRetryRequest; leaves with handshake keys."""
         io = self.io
-        hello = ServerHello.parse(raw[4:])
         retried = hello.is_hello_retry_request
         if retried:
             self.follow_retry_request(hello, raw)
@@ -197,7 +196,9 @@ class ClientHandshake:
         # RFC 9846 §4.3.1: supported_versions first, before the rest is processed.
         version = hello.extension(ExtensionType.SUPPORTED_VERSIONS)
         if version is None:
-            raise _no_supported_versions(hello)
+            # RFC 9846 §4.2.4: the extensions of a HelloRetryRequest MUST contain supported_versions. A
+            # ServerHello without it does not come here.
+            raise MissingExtension("the HelloRetryRequest has no supported_versions")
         if ext.parse_supported_versions_server(version) != ProtocolVersion.TLS_1_3:
             # RFC 9846 §4.3.1: a version not offered, or prior to TLS 1.3: "illegal_parameter".
             raise IllegalParameter("the server's supported_versions has a version that was not offered")
@@ -247,27 +248,25 @@ class ClientHandshake:
         # RFC 9846 §4.4.1: forbidden extensions: "illegal_parameter".
         check_allowed(message.extensions, Place.EE)
         check_solicited(message.extensions, self.offer.extension_types)
+        fragment_length = None
         for code, data in message.extensions:
             if code == ExtensionType.APPLICATION_LAYER_PROTOCOL_NEGOTIATION:
-                self.alpn = self.chosen_protocol(ext.parse_alpn_server(data))
+                self.alpn = chosen_protocol(self.config, ext.parse_alpn_server(data))
             elif code == ExtensionType.RECORD_SIZE_LIMIT:
                 self.take_record_size_limit(ext.parse_record_size_limit(data))
             elif code == ExtensionType.SERVER_NAME:
                 # RFC 6066 §3: extension_data of the server's answer SHALL be empty.
                 if data:
                     raise DecodeError("server_name of the server is not empty")
+            elif code == ExtensionType.MAX_FRAGMENT_LENGTH:
+                fragment_length = ext12.parse_max_fragment_length(data)
             else:
                 # supported_groups is what remains of the offered ones that may stand here. RFC 9846 §4.3.7:
                 # not to be acted upon in this handshake; it must still be well-formed.
                 ext.parse_supported_groups(data)
+        if fragment_length is not None:
+            self.take_max_fragment_length(fragment_length, message)
         self.transcript.add(raw)
-
-    def chosen_protocol(self, protocol: bytes) -> str:
-        for offered in self.config.alpn_protocols:
-            if offered.encode() == protocol:
-                return offered
-        # RFC 7301 §3.2: a protocol that the client did not offer; RFC 9846 §6.2 has "illegal_parameter".
-        raise IllegalParameter(f"the server chose the protocol {protocol!r}, which was not offered")
 
     def take_record_size_limit(self, limit: int) -> None:
         if limit > NO_LIMIT:
@@ -278,6 +277,20 @@ class ClientHandshake:
         self.max_receive = self.config.record_size_limit or NO_LIMIT
         self.opener.max_inner = self.max_receive
         self.sealer.max_content = limit - 1
+
+    def take_max_fragment_length(self, length: int, message: EncryptedExtensions) -> None:
+        if message.extension(ExtensionType.RECORD_SIZE_LIMIT) is not None:
+            # RFC 8449 §5: an answer with both: "illegal_parameter".
+            raise IllegalParameter("the server answers record_size_limit and max_fragment_length")
+        if length != self.config.max_fragment_length:
+            # RFC 6066 §4: a length other than the one asked for: "illegal_parameter".
+            raise IllegalParameter(
+                f"the server chose a max_fragment_length of {length}, which was not asked for"
+            )
+        # The type's byte is not counted (RFC 6066 §4 limits TLSPlaintext.fragment).
+        self.max_send = self.max_receive = length + 1
+        self.opener.max_inner = self.max_receive
+        self.sealer.max_content = length
 
     def receive_server_identity(self) -> Generator[Wait, Message, None]:
         """WAIT_CERT_CR, WAIT_CERT after a CertificateRequest, WAIT_CV."""
@@ -302,7 +315,7 @@ class ClientHandshake:
         self.transcript.add(raw)
         self.peer_chain = chain
         self.peer_scheme = yield from receive_certificate_verify(
-            self.transcript, public_key, config.signature_schemes, SERVER_CONTEXT
+            self.transcript, public_key, config.tls13_schemes, SERVER_CONTEXT
         )
 
     # ---- the second flight ------------------------------------------------------------------------------
@@ -346,20 +359,3 @@ class ClientHandshake:
             entropy=self.entropy,
         )
         io.complete(facts, after)
-
-
-def _no_supported_versions(hello: ServerHello) -> IllegalParameter | MissingExtension | ProtocolVersionError:
-    """The error of a server's hello without supported_versions: it speaks an older version."""
-    if hello.is_hello_retry_request:
-        # RFC 9846 §4.2.4: the server's extensions MUST contain supported_versions.
-        return MissingExtension("the HelloRetryRequest has no supported_versions")
-    if hello.random[-8:] in (DOWNGRADE_TLS12, DOWNGRADE_TLS11):
-        # RFC 9846 §4.2.3: the server could do TLS 1.3, so somebody meddled: "illegal_parameter".
-        return IllegalParameter(
-            "the server supports TLS 1.3 but was made to choose an older version: "
-            "a downgrade attack, or a meddling middlebox"
-        )
-    # RFC 9846 §E.1: a version that the client does not support: "protocol_version".
-    return ProtocolVersionError(
-        f"the server chose {version_name(hello.legacy_version)}; this client accepts TLS 1.3 only"
-    )

@@ -136,9 +136,21 @@ class PostHandshake:
             name = name_of(HandshakeType, message_type).lower()
             raise UnexpectedMessage(f"{name} received in state CONNECTED")
 
-    def export(self, label: bytes, length: int, context: bytes) -> bytes:
-        """Exported keying material (RFC 9846 §7.5), `length` bytes."""
-        return export(self._facts.suite, self._exporter_secret, label, context, length)
+    def export(self, label: bytes, length: int, context: bytes | None) -> bytes:
+        """Exported keying material (RFC 9846 §7.5), `length` bytes; no context is an empty one."""
+        return export(self._facts.suite, self._exporter_secret, label, context or b"", length)
+
+    @property
+    def finished(self) -> None:
+        """None: "tls-unique" is not defined for TLS 1.3 (RFC 9846 §C.5)."""
+        return None
+
+    def renegotiate(self, io: HandshakeIO) -> None:
+        """Raises CallerError: TLS 1.3 has no renegotiation."""
+        raise CallerError(
+            "TLS 1.3 has no renegotiation: key_update() changes keys, and "
+            "verify_client_post_handshake() asks a client for its certificate"
+        )
 
     # ---- KeyUpdate ------------------------------------------------------------------------------------
 
@@ -224,7 +236,7 @@ class PostHandshake:
             )
         # RFC 9846 §4.4.2: unique on this connection, and unpredictable to the client.
         context = self._entropy.random(16)
-        request = certificate_request(context, self._config.signature_schemes, self._config.trust_anchors)
+        request = certificate_request(context, self._config.tls13_schemes, self._config.trust_anchors)
         self._asked = {**(self._asked or {}), context: request}
         io.send(request)
 
@@ -248,7 +260,7 @@ class PostHandshake:
             public_key = certificates.public_key(chain[0])
             x509.verify_client(chain, config.trust_anchors)
             scheme = yield from receive_certificate_verify(
-                transcript, public_key, config.signature_schemes, CLIENT_CONTEXT
+                transcript, public_key, config.tls13_schemes, CLIENT_CONTEXT
             )
         yield from receive_finished(transcript, suite, self._receive_secret)
         if not chain and config.verify_mode == ssl.CERT_REQUIRED:

@@ -22,6 +22,7 @@ from tlswrite.handshake.opening import START
 from tlswrite.handshake.runner import HandshakeGenerator, HandshakeIO, Message, Wait
 from tlswrite.handshake.select import (
     ClientOffer,
+    chosen_config,
     select_alpn,
     select_credentials,
     select_group,
@@ -30,6 +31,7 @@ from tlswrite.handshake.select import (
 )
 from tlswrite.iana import ExtensionType, NamedGroup, ProtocolVersion, SignatureScheme
 from tlswrite.messages import extensions as ext
+from tlswrite.messages import extensions12 as ext12
 from tlswrite.messages.extensions import Place, check_allowed
 from tlswrite.messages.finish import EncryptedExtensions
 from tlswrite.messages.hello import HELLO_RETRY_REQUEST_RANDOM, ClientHello, ServerHello
@@ -107,9 +109,9 @@ class ServerHandshake:
         self.peer_scheme: int | None = None
         self.ccs_sent = False
 
-    def run(self, raw: bytes) -> HandshakeGenerator:
-        """All steps, in the order of RFC 9846 §2; `raw` is the ClientHello."""
-        hello = yield from self.receive_client_hello(raw)
+    def run(self, hello: ClientHello, raw: bytes) -> HandshakeGenerator:
+        """All steps, in the order of RFC 9846 §2, from the ClientHello on; `raw` is its bytes."""
+        hello = yield from self.receive_client_hello(hello, raw)
         self.send_server_hello(hello)
         self.send_parameters()
         if self.config.verify_mode != ssl.CERT_NONE:
@@ -119,10 +121,9 @@ class ServerHandshake:
 
     # ---- hellos -------------------------------------------------------------------------------------
 
-    def receive_client_hello(self, raw: bytes) -> Generator[Wait, Message, ClientHello]:
+    def receive_client_hello(self, hello: ClientHello, raw: bytes) -> Generator[Wait, Message, ClientHello]:
         """START once more where a HelloRetryRequest is needed; leaves with everything selected."""
         io = self.io
-        hello = ClientHello.parse(raw[4:])
         io.allow_compatibility_ccs(True)
         self.offer = check_client_hello(hello)
         early_data = hello.extension(ExtensionType.EARLY_DATA)
@@ -149,18 +150,11 @@ class ServerHandshake:
     def select(self) -> None:
         """RECVD_CH: choose everything, once: the second ClientHello differs in nothing that counts."""
         offer = self.offer
-        preferred: tuple[Credentials, ...] = self.config.credentials
-        if self.config.sni_callback is not None:
-            chosen = self.config.sni_callback(offer.server_name)
-            if isinstance(chosen, ServerConfig):
-                self.config = chosen
-                preferred = chosen.credentials
-            elif chosen is not None:
-                preferred = (chosen,)
+        self.config, preferred = chosen_config(self.config, offer)
         config = self.config
-        self.suite = select_suite(offer, config)
+        self.suite = select_suite(offer, config, ProtocolVersion.TLS_1_3)
         self.group = select_group(offer, config)
-        self.credentials, self.scheme = select_credentials(preferred, offer, config.signature_schemes)
+        self.credentials, self.scheme = select_credentials(preferred, offer, config.tls13_schemes)
         self.alpn = select_alpn(offer, config)
 
     def make_cookie(self) -> bytes:
@@ -213,6 +207,9 @@ class ServerHandshake:
             # RFC 8449 §4: both send the extension, so both limits hold for all protected records.
             self.max_send = min(self.offer.record_size_limit, NO_LIMIT)
             self.max_receive = self.config.record_size_limit or NO_LIMIT
+        elif self.offer.max_fragment_length is not None:
+            # RFC 8449 §5: record_size_limit goes before it; RFC 6066 §4: the type's byte is not counted.
+            self.max_send = self.max_receive = self.offer.max_fragment_length + 1
         io.set_read_protection(new_opener(suite, schedule.client_handshake, self.max_receive))
         # RFC 9846 §A.1: a client that could not make its keys sends its alert in the clear.
         io.allow_plaintext_alert(True)
@@ -259,6 +256,11 @@ class ServerHandshake:
             )
         if offer.record_size_limit is not None:
             yield ExtensionType.RECORD_SIZE_LIMIT, ext.encode_record_size_limit(self.max_receive)
+        elif offer.max_fragment_length is not None:
+            yield (
+                ExtensionType.MAX_FRAGMENT_LENGTH,
+                ext12.encode_max_fragment_length(offer.max_fragment_length),
+            )
         if config.groups[0] not in offer.shares:
             # RFC 9846 §4.3.7: there is a group that the server prefers to those of the shares.
             yield ExtensionType.SUPPORTED_GROUPS, ext.encode_supported_groups(config.groups)
@@ -266,7 +268,7 @@ class ServerHandshake:
     def certificate_request(self) -> bytes:
         """The CertificateRequest of the handshake."""
         # RFC 9846 §4.4.2: the context is empty in the handshake.
-        return certificate_request(b"", self.config.signature_schemes, self.config.trust_anchors)
+        return certificate_request(b"", self.config.tls13_schemes, self.config.trust_anchors)
 
     def receive_client_identity(self) -> Generator[Wait, Message, None]:
         """WAIT_CERT, and WAIT_CV where the client has a certificate."""
@@ -284,7 +286,7 @@ class ServerHandshake:
         if chain:
             self.peer_chain = chain
             self.peer_scheme = yield from receive_certificate_verify(
-                self.transcript, public_key, config.signature_schemes, CLIENT_CONTEXT
+                self.transcript, public_key, config.tls13_schemes, CLIENT_CONTEXT
             )
 
     def finish(self) -> None:
@@ -322,7 +324,7 @@ class ServerHandshake:
 
 def check_client_hello(hello: ClientHello) -> ClientOffer:
     """A ClientHello that is legal in TLS 1.3, as an offer (RFC 9846 §4.2.2, §9.2)."""
-    select_version(hello)
+    select_version(hello, (ProtocolVersion.TLS_1_3,))
     if hello.legacy_version != ProtocolVersion.TLS_1_2:
         # RFC 9846 §4.2.2: another legacy_version: "protocol_version".
         raise ProtocolVersionError(f"legacy_version of the ClientHello is 0x{hello.legacy_version:04x}")
