@@ -17,9 +17,8 @@ from cryptography.hazmat.primitives.serialization import (
 
 from tests.support import pki
 from tests.support.engine import anchors, credentials
-from tlswrite.config import ClientConfig, Mode, ServerConfig
+from tlswrite.config import DEFAULT_SCHEMES, ClientConfig, Mode, ServerConfig
 from tlswrite.crypto.groups import DEFAULT_GROUPS
-from tlswrite.crypto.signatures import DEFAULT_SCHEMES
 from tlswrite.crypto.suites import DEFAULT_SUITES
 from tlswrite.errors import ConfigurationError
 from tlswrite.iana import CipherSuite, NamedGroup, SignatureScheme
@@ -40,7 +39,7 @@ def test_defaults() -> None:
 
 def test_modes_have_openssls_values() -> None:
     # SSL_CTX_set_mode(3).
-    assert [int(mode) for mode in Mode] == [1, 2, 4]
+    assert [int(mode) for mode in Mode] == [1, 2, 4, 128]
 
 
 def test_configurations_are_frozen_keyword_only_and_told_apart_by_identity() -> None:
@@ -76,8 +75,7 @@ def test_lists_become_tuples_and_variants_keep_the_rest() -> None:
         ({"groups": (NamedGroup.x448,)}, "x448 cannot be used here"),
         ({"groups": "x25519"}, r"write groups=\('x25519',\)"),
         ({"signature_schemes": ()}, "must not be empty"),
-        # RFC 9846 §4.5.2: RSASSA-PKCS1-v1_5 and SHA-1 are not for CertificateVerify.
-        ({"signature_schemes": (SignatureScheme.rsa_pkcs1_sha256,)}, "rsa_pkcs1_sha256 cannot be used here"),
+        # RFC 9155: SHA-1 is for no signature of a handshake.
         ({"signature_schemes": (SignatureScheme.ecdsa_sha1,)}, "ecdsa_sha1 cannot be used here"),
         ({"alpn_protocols": "h2"}, r"write alpn_protocols=\('h2',\)"),
         ({"alpn_protocols": ("",)}, "1 to 255 bytes"),

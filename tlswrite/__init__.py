@@ -14,7 +14,7 @@ The package, floor by floor; a file imports only from floors beneath its own:
     config.py        frozen configuration
     record/          protection, send path (the SSL_write contract), receive path
     handshake/       what all versions share: runner, control side, offer, selection
-    tls13/           client, server, key schedule, what comes after the handshake
+    tls13/  tls12/   client, server, key schedule, what comes after the handshake
     negotiate.py     which version's handshake to run
     connection.py    TLSConnection, the engine's public face
     asyncio/         transport, server, streams

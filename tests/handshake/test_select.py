@@ -11,7 +11,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from tests.support import pki
-from tests.support.engine import HOST, client_config, credentials, server_config
+from tests.support.engine import HOST, TLS_1_3, client_config, credentials, server_config
 from tlswrite.crypto.x509 import Credentials, load_credentials
 from tlswrite.errors import HandshakeFailure, NoApplicationProtocol, ProtocolVersionError
 from tlswrite.handshake.entropy import SYSTEM
@@ -66,7 +66,7 @@ def test_without_supported_versions_it_is_tls_1_2_at_most(legacy_version: int) -
     # RFC 9846 §4.3.1: even if legacy_version is 0x0304 or later.
     assert select_version(hello(None, legacy_version), (0x0304, 0x0303)) == 0x0303
     with pytest.raises(ProtocolVersionError, match=r"offers TLS 1\.2; this server accepts TLS 1\.3"):
-        select_version(hello(None, legacy_version))
+        select_version(hello(None, legacy_version), (TLS_1_3,))
 
 
 def test_legacy_version_counts_for_nothing_beside_supported_versions() -> None:
@@ -85,10 +85,10 @@ def test_versions_in_words() -> None:
 
 def test_the_servers_order_of_suites_decides() -> None:
     config = server_config(cipher_suites=(CHACHA, AES128))
-    assert select_suite(offer(cipher_suites=(AES128, AES256, CHACHA)), config).id == CHACHA
-    assert select_suite(offer(cipher_suites=(GREASE[3], AES256, AES128)), config).id == AES128
+    assert select_suite(offer(cipher_suites=(AES128, AES256, CHACHA)), config, TLS_1_3).id == CHACHA
+    assert select_suite(offer(cipher_suites=(GREASE[3], AES256, AES128)), config, TLS_1_3).id == AES128
     with pytest.raises(HandshakeFailure, match="the client offers TLS_AES_256_GCM_SHA384"):
-        select_suite(offer(cipher_suites=(AES256,)), config)
+        select_suite(offer(cipher_suites=(AES256,)), config, TLS_1_3)
 
 
 @pytest.mark.parametrize(
@@ -130,10 +130,10 @@ def named(name: str, key_type: str = "ecdsa_secp256r1") -> Credentials:
 def test_the_first_scheme_that_both_know() -> None:
     rsa = credentials("rsa")
     order = rsa.schemes
-    assert common_scheme(rsa, order, order) == order[0]
-    assert common_scheme(rsa, order[1:], order) == order[1]
-    assert common_scheme(rsa, order, order[2:]) == order[2]
-    assert common_scheme(rsa, (ED25519,), order) is None
+    assert common_scheme(rsa.schemes, order, order) == order[0]
+    assert common_scheme(rsa.schemes, order[1:], order) == order[1]
+    assert common_scheme(rsa.schemes, order, order[2:]) == order[2]
+    assert common_scheme(rsa.schemes, (ED25519,), order) is None
 
 
 def test_the_first_credentials_that_can_sign() -> None:

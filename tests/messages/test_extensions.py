@@ -110,7 +110,7 @@ RFC_TABLE = """
 def test_recognised_extension_stands_only_in_its_places(row: str) -> None:
     name, *places = row.split()
     code = ExtensionType[name.upper()]
-    for place in Place:
+    for place in set(Place) - {Place.SH12}:
         block = ((0x1A1A, b""), (int(code), b""))
         if place.name in places:
             check_allowed(block, place)

@@ -17,7 +17,7 @@ from tests.support.verdicts import connected
 from tlswrite.connection import TLSConnection
 from tlswrite.crypto.credentials import Credentials
 from tlswrite.crypto.groups import DEFAULT_GROUPS
-from tlswrite.crypto.suites import DEFAULT_SUITES
+from tlswrite.crypto.suites import TLS13_SUITES
 from tlswrite.errors import WantReadError
 from tlswrite.iana import (
     GREASE,
@@ -387,9 +387,9 @@ def test_a_server_signs_with_a_scheme_that_was_offered() -> None:
 
 
 def test_a_server_prefers_its_own_order() -> None:
-    for suite in DEFAULT_SUITES:
+    for suite in TLS13_SUITES:
         hostile = HostileClient(server(cipher_suites=(suite,)))
-        hostile.edits = {"client_hello": lambda message: with_suites(message, DEFAULT_SUITES)}
+        hostile.edits = {"client_hello": lambda message: with_suites(message, TLS13_SUITES)}
         hostile.run()
         connected(hostile)
         assert hostile.victim.cipher() is not None and hostile.suite.id == suite

@@ -10,9 +10,18 @@ from tests.support.pump import Pair
 from tlswrite.config import ClientConfig, ServerConfig
 from tlswrite.connection import TLSConnection
 from tlswrite.crypto.x509 import Credentials, TrustAnchors, load_credentials
-from tlswrite.iana import NamedGroup
+from tlswrite.iana import NamedGroup, ProtocolVersion
 
 HOST = "localhost"
+
+TLS_1_2, TLS_1_3 = ProtocolVersion.TLS_1_2, ProtocolVersion.TLS_1_3
+#: Fields of a configuration for TLS 1.2 alone.
+ONLY_1_2 = {"maximum_version": TLS_1_2}
+#: Fields of one for both versions.
+BOTH = {"minimum_version": TLS_1_2}
+
+#: The groups of TLS 1.2, where a certificate's key must be in one of them too.
+ECDHE = (NamedGroup.x25519, NamedGroup.secp256r1, NamedGroup.secp384r1, NamedGroup.secp521r1)
 
 #: One cheap group, for tests whose subject is not the key exchange.
 X25519 = (NamedGroup.x25519,)
@@ -35,11 +44,22 @@ def credentials(key_type: str = "ecdsa_secp256r1", client: bool = False) -> Cred
 
 
 def client_config(**fields: Any) -> ClientConfig:
-    return ClientConfig(**{"trust_anchors": anchors(), "groups": X25519, **fields})
+    """Of TLS 1.3 alone unless `fields` say otherwise."""
+    return ClientConfig(
+        **{"trust_anchors": anchors(), "groups": X25519, "minimum_version": TLS_1_3, **_of_tls12(fields)}
+    )
 
 
 def server_config(**fields: Any) -> ServerConfig:
-    return ServerConfig(**{"credentials": (credentials(),), **fields})
+    """Of TLS 1.3 alone unless `fields` say otherwise."""
+    return ServerConfig(**{"credentials": (credentials(),), "minimum_version": TLS_1_3, **_of_tls12(fields)})
+
+
+def _of_tls12(fields: dict[str, Any]) -> dict[str, Any]:
+    """What a maximum of TLS 1.2 brings along: the minimum, and the groups of the certificates' keys."""
+    if fields.get("maximum_version") != TLS_1_2:
+        return fields
+    return {"minimum_version": TLS_1_2, "groups": ECDHE, **fields}
 
 
 def client(**fields: Any) -> TLSConnection:

@@ -151,7 +151,7 @@ class TraceClient(ClientHandshake):
 
     def follow(self, trace: str) -> HandshakeGenerator:
         _, raw = yield WAIT_SH
-        yield from self.receive_server_hello(raw)
+        yield from self.receive_server_hello(ServerHello.parse(raw[4:]), raw)
         yield from self.receive_encrypted_extensions()
         if trace == "6":
             yield from self.receive_server_identity()
@@ -171,7 +171,7 @@ class TraceServer(ServerHandshake):
 
     def follow(self) -> HandshakeGenerator:
         _, raw = yield START
-        yield from self.run(raw)
+        yield from self.run(ClientHello.parse(raw[4:]), raw)
 
     def extensions(self) -> Generator[tuple[int, bytes], None, None]:
         raw = message(self.trace, "EncryptedExtensions", "server")[0]

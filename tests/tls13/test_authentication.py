@@ -249,7 +249,8 @@ def test_the_request_names_schemes_and_authorities() -> None:
     request = Handshake(AUTHENTIC, insisting()).sent("server", CR)[0]
     assert request.request_context == b""
     schemes = ext.parse_signature_algorithms(request.extension(ExtensionType.SIGNATURE_ALGORITHMS))
-    assert schemes == server_config().signature_schemes
+    assert schemes == server_config().tls13_schemes
+    assert SignatureScheme.rsa_pkcs1_sha256 not in schemes
     assert SignatureScheme.rsa_pkcs1_sha256 in ext.parse_signature_algorithms(
         request.extension(ExtensionType.SIGNATURE_ALGORITHMS_CERT)
     )

@@ -32,7 +32,7 @@ from tlswrite.asyncio.buffers import LoopBuffers, lend
 from tlswrite.asyncio.lifecycle import Attachable, logger
 from tlswrite.asyncio.write_side import WriteSide
 from tlswrite.connection import TLSConnection
-from tlswrite.errors import TLSError
+from tlswrite.errors import TLSError, ZeroReturnError
 from tlswrite.record.codes import CONTROL, WANT_READ
 from tlswrite.record.receive import OUT_ROOM
 
@@ -139,7 +139,10 @@ class ReadSide(WriteSide):
             else:
                 self._read_run(buffers)
         elif self._closing:
-            self._discard_input()
+            if self._waits_for_peer():
+                self._finish_renegotiation()
+            else:
+                self._discard_input()
         elif self._held is not None and not self._paused:
             self._resume()
         else:
@@ -421,7 +424,8 @@ class ReadSide(WriteSide):
         finally:
             self._in_callback = False
             self._recent = 0.0
-        if not keep_open:
+        # RFC 5246 §7.2.1: in TLS 1.2 the other side closes too, whatever the protocol says.
+        if not keep_open or not self._connection.can_half_close:
             self.close()
 
     def _discard_input(self) -> None:
@@ -438,6 +442,48 @@ class ReadSide(WriteSide):
             self._peer_done = True
         if not count or self._discard_left <= 0:
             self._ignore_reads()
+
+    # ---- renegotiation (TLS 1.2) ----------------------------------------------------------------------
+
+    def _waits_for_peer(self) -> bool:
+        """Whether writes wait for the peer's part of a renegotiation."""
+        return self._backlog is not None and self._send_path.held
+
+    def _want_read(self) -> None:
+        if self._peer_done:
+            if self._closing:
+                self._fatal_error(
+                    ZeroReturnError(
+                        "the peer closed the connection in a renegotiation: "
+                        f"{self.get_write_buffer_size()} bytes were not sent"
+                    ),
+                    "Fatal write error on TLS transport",
+                )
+        elif self._held_size < limits.PAUSED_READ_LIMIT:
+            self._watch_reads()
+
+    def _finish_renegotiation(self) -> None:
+        """Closing, with writes that wait: serve the handshake; application data that comes is thrown away."""
+        buffers = lend(self._buffers)
+        buffers.busy = True
+        receive_path = self._receive_path
+        try:
+            if not self._receive(buffers, _READ_BUDGET):
+                # Nothing new, or the end: what was left from a pause may hold what is waited for.
+                tail = receive_path.tail
+                buffers.receive[: len(tail)] = tail
+                receive_path.feed(buffers.receive, len(tail))
+            while (count := self._open(buffers.plain)) > 0:
+                self._discard_left -= count
+            if count != WANT_READ:
+                self._peer_done = True
+                self._ignore_reads()
+        except TLSError as exc:
+            self._engine_failed(exc)
+        finally:
+            receive_path.reclaim()
+            buffers.busy = False
+        self._flush()
 
     def _last_words(self) -> TLSError | None:
         """The alert, or other error, that the peer's unread input ends with, if any.

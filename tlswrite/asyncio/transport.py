@@ -84,6 +84,8 @@ class Transport(ReadSide):
         self._closing = True
         self._direct = self._fast_read = False
         self._held = None
+        if self._waits_for_peer():
+            self._finish_renegotiation()
         self._flush()
         if not self._lost:
             # The peer may be blocked in a write itself: read, or neither side would ever get on.
@@ -91,6 +93,21 @@ class Transport(ReadSide):
                 self._watch_reads()
             self._last_size = self.get_write_buffer_size()
             self._timer = self._loop.call_later(self._shutdown_timeout, self._shutdown_timed_out)
+
+    def key_update(self, request_peer: bool = False) -> None:
+        """Change the write key now, and ask the peer to change its own: see `TLSConnection.key_update`."""
+        self._connection.key_update(request_peer)
+        self._flush()
+
+    def renegotiate(self) -> None:
+        """Begin a renegotiation (TLS 1.2): see `TLSConnection.renegotiate`. Writes wait until it is over."""
+        self._connection.renegotiate()
+        self._flush()
+
+    def verify_client_post_handshake(self) -> None:
+        """Ask the client for a certificate: see `TLSConnection.verify_client_post_handshake`."""
+        self._connection.verify_client_post_handshake()
+        self._flush()
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
         """As asyncio's: peername, sockname, socket, sslcontext (the configuration), ssl_object (the

@@ -21,7 +21,8 @@ Invariants:
 * bytes leave in the order of the calls; nothing is sealed before what was queued earlier;
 * `_direct` is true exactly while nothing waits and writes may be sealed;
 * while anything waits, a flush is certain to come: the end of a callback (`_in_callback`), a scheduled call
-  (`_scheduled`), a writable socket (`_writing`) or the end of the handshake (`_connected` false);
+  (`_scheduled`), a writable socket (`_writing`), the end of the handshake (`_connected` false) or of a
+  renegotiation (`_send_path.held`, with the socket watched for reading);
 * a connection sends `_WRITE_BUDGET` bytes in one turn of the loop, and the rest in the next (`_yielding`);
 * a mutable buffer is sealed before `write` returns, or copied (clause A04).
 
@@ -43,7 +44,6 @@ from tlswrite.asyncio.lifecycle import Attachable, Lifecycle, logger
 from tlswrite.asyncio.sending import Sending
 from tlswrite.connection import Buffer, TLSConnection
 from tlswrite.errors import TLSError
-from tlswrite.record.codes import WANT_WRITE
 
 __all__ = ["GATHER_TIME", "WriteSide"]
 
@@ -57,10 +57,11 @@ _SEALED_AT_ONCE: Final = (limits.WINDOW_RECORDS - 1) * limits.MAX_PLAINTEXT
 _WRITE_BUDGET: Final = limits.READ_BUDGET
 #: Writes after the end before the log says so, asyncio's number.
 _LOG_THRESHOLD: Final = 5
-#: How moving bytes ended: nothing waits, the socket is full, the budget is used.
+#: How moving bytes ended: nothing waits, the socket is full, the budget is used, a renegotiation goes first.
 _ALL: Final = 0
 _FULL: Final = 1
 _ENOUGH: Final = 2
+_HELD: Final = 3
 #: The value of `_recent` for a write made inside a callback, where no clock is needed.
 _IN_CALLBACK: Final = 1.0
 
@@ -223,11 +224,16 @@ class WriteSide(Lifecycle):
         return size
 
     def can_write_eof(self) -> bool:
-        """True: TLS 1.3 closes the two directions one by one (clause A09, RFC 9846 §6.1)."""
-        return True
+        """True in TLS 1.3, which closes the two directions one by one (clause A09, RFC 9846 §6.1)."""
+        return self._connection.can_half_close
 
     def write_eof(self) -> None:
-        """Close the write side: all that waits, then close_notify, then FIN; reading goes on (clause A09)."""
+        """Close the write side: all that waits, then close_notify, then FIN; reading goes on (clause A09).
+
+        Raises NotImplementedError in TLS 1.2, where a close_notify ends both directions (RFC 5246 §7.2.1).
+        """
+        if not self._connection.can_half_close:
+            raise NotImplementedError("TLS 1.2 cannot close one direction alone: use close()")
         if self._closing or self._eof:
             return
         self._eof = True
@@ -248,7 +254,7 @@ class WriteSide(Lifecycle):
         sealed = self._seal(data)
         if sealed != len(data):
             # Wanted: the same write again. In Mode.ENABLE_PARTIAL_WRITE: the rest as a new one.
-            rest = data if sealed == WANT_WRITE else memoryview(data)[sealed:]
+            rest = data if sealed < 0 else memoryview(data)[sealed:]
             self._queue(rest, before + len(data))
         try:
             self._sent(self._send(self._output()))
@@ -278,7 +284,7 @@ class WriteSide(Lifecycle):
             ):
                 # It is sealed now, so no copy is needed; except where small records fill the window early.
                 try:
-                    if (sealed := self._seal(view)) == WANT_WRITE:
+                    if (sealed := self._seal(view)) < 0:
                         sealed = self._send_path.abandon()
                 except OSError as exc:
                     self._write_failed(exc)
@@ -377,6 +383,10 @@ class WriteSide(Lifecycle):
             self._direct = False
             if moved == _FULL:
                 self._watch_writes()
+            elif moved == _HELD:
+                # A write wants READ: the peer's handshake messages, while reading is paused too (clause W09).
+                self._ignore_writes()
+                self._want_read()
             elif not self._writing:
                 self._yield_turn()
             return
@@ -411,6 +421,8 @@ class WriteSide(Lifecycle):
                 self._settle_sendings()
             if self._backlog is None or not self._connected:
                 return _ALL
+            if self._send_path.held:
+                return _HELD
             if self._budget <= 0:
                 return _ENOUGH
 
@@ -420,7 +432,7 @@ class WriteSide(Lifecycle):
         while backlog:
             head = gather(backlog) if not self._send_path.pending else backlog[0]
             count = self._seal(head)
-            if count == WANT_WRITE:
+            if count < 0:
                 return
             if count < len(head):
                 # Mode.ENABLE_PARTIAL_WRITE: the rest is a new write.
@@ -442,6 +454,10 @@ class WriteSide(Lifecycle):
             self._fail(error, "Fatal write error on socket transport")
         else:
             self._socket_failed(exc, "Fatal write error on socket transport")
+
+    def _want_read(self) -> None:
+        """What waits can go on only once the peer's handshake messages came (TLS 1.2)."""
+        raise NotImplementedError
 
     def _last_words(self) -> TLSError | None:
         """What the peer said before it went: the error that its unread input holds, if any."""

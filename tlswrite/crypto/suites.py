@@ -13,7 +13,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
 from tlswrite import limits
 from tlswrite.iana import CipherSuite, ProtocolVersion
 
-__all__ = ["DEFAULT_SUITES", "SUITES", "Suite"]
+__all__ = ["DEFAULT_SUITES", "SUITES", "TLS12_SUITES", "TLS13_SUITES", "Suite"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,11 +142,10 @@ _TLS12: Final = (
 #: Every suite known here, by code point.
 SUITES: Final[dict[int, Suite]] = {int(suite.id): suite for suite in (*_TLS13, *_TLS12)}
 
+#: Code points by version, most preferred first.
+TLS13_SUITES: Final = tuple(suite.id for suite in _TLS13)
+TLS12_SUITES: Final = tuple(suite.id for suite in _TLS12)
+
 #: The suites offered and accepted unless told otherwise, most preferred first, TLS 1.3's before TLS 1.2's.
 #: RFC 9846 §9.1: TLS_AES_128_GCM_SHA256 MUST be implemented, the other two SHOULD be.
-DEFAULT_SUITES: Final = (
-    CipherSuite.TLS_AES_128_GCM_SHA256,
-    CipherSuite.TLS_AES_256_GCM_SHA384,
-    CipherSuite.TLS_CHACHA20_POLY1305_SHA256,
-    *(suite.id for suite in _TLS12),
-)
+DEFAULT_SUITES: Final = TLS13_SUITES + TLS12_SUITES

@@ -5,5 +5,6 @@
 * `opening`: the first message of each side, before the version is known
 * `offer`: build a ClientHello, and build it again after a HelloRetryRequest
 * `select`: the server's choices: suite, group, credentials and signature scheme, application protocol
+* `facts`: what applications ask of it
 * `negotiated`: what a finished handshake agreed on
 """

@@ -46,6 +46,7 @@ class Control:
         "receive_path",
         "send_path",
         "tls12",
+        "tls12_offered",
     )
 
     def __init__(self, send_path: SendPath, receive_path: ReceivePath) -> None:
@@ -62,8 +63,9 @@ class Control:
         self._next_opener: Opener | None = None
         self._canceled = 0
         self._warnings = 0
-        #: The version is TLS 1.2.
+        #: The version is TLS 1.2; this side is a client that offers it.
         self.tls12 = False
+        self.tls12_offered = False
 
     def start(self, generator: HandshakeGenerator) -> None:
         """Begin a handshake; a client's first flight is queued by this."""
@@ -261,7 +263,7 @@ class Control:
         if not self.tls12:
             # RFC 6066 §3: servers of TLS 1.2 warn so before their ServerHello, which tells the version.
             early = self._runner is not None and self._runner.state == "WAIT_SH"
-            if not early or description != AlertDescription.UNRECOGNIZED_NAME:
+            if not (early and self.tls12_offered) or description != AlertDescription.UNRECOGNIZED_NAME:
                 return False
         self._warnings += 1
         if self._warnings > MAX_EMPTY_RECORDS:

@@ -32,4 +32,4 @@ class Negotiated:
     local_signature_scheme: int | None = None
     session_reused: bool = False
     #: Whether the keys are bound to the handshake that made them (RFC 7627); always so in TLS 1.3.
-    extended_main_secret: bool = True
+    extended_main_secret: bool = field(default=True, repr=False)

@@ -150,9 +150,7 @@ class Joiner:
 
 
 _MAX_SIZE: Final[dict[int, int]] = {
-    HandshakeType.HELLO_REQUEST: 0,
     HandshakeType.END_OF_EARLY_DATA: 0,
-    HandshakeType.SERVER_HELLO_DONE: 0,
     HandshakeType.CERTIFICATE_STATUS: MAX_CERTIFICATE_MESSAGE,
     HandshakeType.KEY_UPDATE: 1,
     HandshakeType.CERTIFICATE: MAX_CERTIFICATE_MESSAGE,
