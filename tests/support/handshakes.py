@@ -7,7 +7,7 @@ several messages, or none.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -18,7 +18,7 @@ from tlswrite.handshake.entropy import SYSTEM, Entropy
 from tlswrite.handshake.negotiated import Negotiated
 from tlswrite.handshake.runner import AfterHandshake, HandshakeGenerator, Runner
 from tlswrite.iana import ContentType, HandshakeType
-from tlswrite.messages.framing import MESSAGES
+from tlswrite.messages.framing import MESSAGES, MESSAGES12, HandshakeMessage
 from tlswrite.negotiate import client_handshake, server_handshake
 from tlswrite.record.codes import CONTROL
 from tlswrite.record.protection import Opener, Sealer
@@ -53,6 +53,8 @@ class Recorder:
         self.after: AfterHandshake | None = None
         self.key_updates_requested = 0
         self.delivered = 0
+        self.tls12 = False
+        self.again: Runner | None = None
 
     def send(self, message: bytes) -> None:
         while message:
@@ -71,6 +73,29 @@ class Recorder:
     def set_read_protection(self, opener: Opener) -> None:
         self.log.append("read key")
         self.openers.append(opener)
+
+    def enter_tls12(self) -> None:
+        self.tls12 = True
+
+    def change_write_protection(self, sealer: Sealer) -> None:
+        self.log.append(CCS)
+        self.set_write_protection(sealer)
+
+    def expect_change_cipher_spec(self, opener: Opener) -> None:
+        # Whoever moves the messages sees to the order; what comes next is under the new key.
+        self.set_read_protection(opener)
+
+    def renegotiate(self, generator: HandshakeGenerator) -> None:
+        self.log.append("renegotiate")
+        self.again = Runner(generator)
+        self.again.start()
+
+    def refuse_renegotiation(self) -> None:
+        self.log.append("no renegotiation")
+
+    @property
+    def progress(self) -> int:
+        return self.delivered
 
     def allow_compatibility_ccs(self, allowed: bool) -> None:
         self.ccs_allowed.append(allowed)
@@ -167,12 +192,19 @@ class Handshake:
         return len(messages)
 
     @property
+    def messages(self) -> dict[HandshakeType, type[HandshakeMessage]]:
+        """The messages of the version that both sides went over to."""
+        return MESSAGES12 if self.server.io.tls12 else MESSAGES
+
+    @property
     def complete(self) -> bool:
         return self.client.io.result is not None and self.server.io.result is not None
 
     def sent(self, name: str, kind: HandshakeType) -> list[Any]:
         """The parsed messages of one type that one side sent."""
-        return [MESSAGES[kind].parse(raw[4:]) for who, raw in self.wire if who == name and raw[0] == kind]
+        return [
+            self.messages[kind].parse(raw[4:]) for who, raw in self.wire if who == name and raw[0] == kind
+        ]
 
 
 def open_record(opener: Opener, record: bytes) -> tuple[int, bytes]:
@@ -189,7 +221,13 @@ def open_record(opener: Opener, record: bytes) -> tuple[int, bytes]:
     return ContentType.APPLICATION_DATA, bytes(out[:count])
 
 
-def editing(kind: HandshakeType, change: Callable[[Any], Any], *, nth: int = 0) -> Edit:
+def editing(
+    kind: HandshakeType,
+    change: Callable[[Any], Any],
+    *,
+    nth: int = 0,
+    messages: Mapping[HandshakeType, type[HandshakeMessage]] = MESSAGES,
+) -> Edit:
     """An edit that parses the nth message of a type and puts what `change` makes of it in its place."""
     seen = -1
 
@@ -200,7 +238,7 @@ def editing(kind: HandshakeType, change: Callable[[Any], Any], *, nth: int = 0) 
         seen += 1
         if seen != nth:
             return raw
-        changed = change(MESSAGES[kind].parse(raw[4:]))
+        changed = change(messages[kind].parse(raw[4:]))
         return changed if isinstance(changed, bytes) else bytes(changed.encode())
 
     return edit
