@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from tests.support.engine import client, connected, server
-from tests.support.pump import Pair, take
+from tests.support.engine import ONLY_1_2, client, connected, server
+from tests.support.pump import End, Pair, take
 from tests.support.records import split
 from tlswrite import errors, limits
 from tlswrite.config import Mode
@@ -497,3 +497,80 @@ def test_w22_what_follows_close_notify_is_ignored() -> None:
     joined.server.connection.bio_write(b"more garbage")
     with pytest.raises(ssl.SSLZeroReturnError):
         joined.server.connection.read()
+
+
+# ---- W04, W09: a renegotiation in the middle of a write ----
+
+
+@pytest.mark.parametrize("writer", ["client", "server"])
+@pytest.mark.parametrize("mode", [Mode.AUTO_RETRY, Mode.ENABLE_PARTIAL_WRITE, Mode(0)], ids=repr)
+def test_w04_w09_a_renegotiation_in_the_middle_of_a_write_is_not_noticed(writer: str, mode: Mode) -> None:
+    fields = {**ONLY_1_2, "mode": mode}
+    joined = connected(fields, {**fields, "allow_client_renegotiation": True})
+    ours, theirs = (joined.client, joined.server) if writer == "client" else (joined.server, joined.client)
+    wants: list[type] = []
+    handshakes = 0
+    last = theirs.connection._control.after
+    rest = memoryview(BIG)
+    while rest:
+        try:
+            # Nothing is read on this side: the write serves the handshake by itself.
+            rest = rest[ours.connection.write(rest) :]
+        except ssl.SSLWantWriteError:
+            wants.append(ssl.SSLWantWriteError)
+        except ssl.SSLWantReadError:
+            wants.append(ssl.SSLWantReadError)
+        theirs.put(ours.take())
+        theirs.advance()
+        joined.check()
+        if theirs.connection._control.after is not last:
+            last = theirs.connection._control.after
+            handshakes += 1
+        if len(theirs.received) > (handshakes + 1) * 100_000 and not theirs.connection._control.renegotiating:
+            theirs.connection.renegotiate()
+        ours.put(theirs.take())
+    deliver_to(theirs, ours)
+    assert theirs.received == BIG
+    assert handshakes >= 5
+    assert ssl.SSLWantReadError in wants
+    # A partial write has succeeded before it would want WRITE.
+    assert (ssl.SSLWantWriteError in wants) is not bool(mode & Mode.ENABLE_PARTIAL_WRITE)
+    assert ours.connection.send_path.committed == len(BIG)
+
+
+def deliver_to(target: End, source: End) -> None:
+    target.put(source.take())
+    target.advance()
+
+
+def test_w15_w17_a_write_held_by_a_renegotiation_is_retried_with_the_same_arguments() -> None:
+    joined = connected({**ONLY_1_2}, {**ONLY_1_2})
+    joined.server.connection.renegotiate()
+    joined.client.put(joined.server.take())
+    data = bytes(range(250)) * 8
+    with pytest.raises(ssl.SSLWantReadError):
+        joined.client.connection.write(data)
+    for other in (bytes(2000), data[:-1]):
+        with pytest.raises(errors.BadWriteRetry):
+            joined.client.connection.write(other)
+    while True:
+        try:
+            assert joined.client.connection.write(data) == len(data)
+            break
+        except ssl.SSLWantReadError:
+            deliver_to(joined.server, joined.client)
+            joined.client.put(joined.server.take())
+    joined.pump()
+    assert joined.server.received == data
+
+
+@pytest.mark.parametrize("end", ["close_notify", "eof"])
+def test_w22_ends_are_told_apart_in_tls_1_2(end: str) -> None:
+    joined = connected({**ONLY_1_2}, {**ONLY_1_2})
+    if end == "close_notify":
+        joined.server.connection.shutdown()
+    joined.client.put(joined.server.take())
+    joined.client.connection.bio_write_eof()
+    expected = ssl.SSLZeroReturnError if end == "close_notify" else ssl.SSLEOFError
+    with pytest.raises(expected):
+        joined.client.connection.read()

@@ -29,7 +29,6 @@ ELSEWHERE = "elsewhere"
 #: Carriers that do not exist yet: a clause that other carriers have is not missed here.
 AWAITED_CARRIERS = {BLOCKING: "the blocking carrier, TLSSocket, comes later"}
 
-_TLS_12 = "needs renegotiation, which only TLS 1.2 has"
 _BLOCKING = "needs the blocking carrier, TLSSocket"
 
 
@@ -50,12 +49,7 @@ CLAUSES = tuple(
         # A transport is handed out when its handshake is done: asyncio has no first write that negotiates.
         ("W02", "the first write negotiates by itself", (MEMORY, BLOCKING)),
         ("W03", "no connection without a role", (MEMORY, ASYNCIO, BLOCKING)),
-        (
-            "W04",
-            "a renegotiation in the middle of a write is not noticed",
-            (MEMORY, ASYNCIO, BLOCKING),
-            _TLS_12,
-        ),
+        ("W04", "a renegotiation in the middle of a write is not noticed", (MEMORY, ASYNCIO, BLOCKING)),
         ("W05", "nor are TLS 1.3's post-handshake messages", (MEMORY, ASYNCIO, BLOCKING)),
         ("W06", "a blocking write returns when all is written, or on error", (BLOCKING,), _BLOCKING),
         ("W07", "without AUTO_RETRY a renegotiation surfaces as WANT_READ", (BLOCKING,), _BLOCKING),

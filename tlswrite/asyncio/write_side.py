@@ -44,6 +44,7 @@ from tlswrite.asyncio.lifecycle import Attachable, Lifecycle, logger
 from tlswrite.asyncio.sending import Sending
 from tlswrite.connection import Buffer, TLSConnection
 from tlswrite.errors import TLSError
+from tlswrite.record.codes import WANT_READ
 
 __all__ = ["GATHER_TIME", "WriteSide"]
 
@@ -256,6 +257,8 @@ class WriteSide(Lifecycle):
             # Wanted: the same write again. In Mode.ENABLE_PARTIAL_WRITE: the rest as a new one.
             rest = data if sealed < 0 else memoryview(data)[sealed:]
             self._queue(rest, before + len(data))
+            if sealed == WANT_READ:
+                return
         try:
             self._sent(self._send(self._output()))
         except (BlockingIOError, InterruptedError):
