@@ -18,6 +18,7 @@ The package, floor by floor; a file imports only from floors beneath its own:
     negotiate.py     which version's handshake to run
     connection.py    TLSConnection, the engine's public face
     asyncio/         transport, server, streams
+    sync/            TLSSocket, the blocking carrier
     cli/             the `tlswrite` command
 
 `import tlswrite` does not import asyncio: names that need it are looked up when they are first used.
@@ -52,6 +53,7 @@ if TYPE_CHECKING:
         start_server,
         start_unix_server,
     )
+    from tlswrite.sync import TLSSocket
 
 __all__ = [
     "BadWriteRetry",
@@ -62,6 +64,7 @@ __all__ = [
     "SyscallError",
     "TLSConnection",
     "TLSError",
+    "TLSSocket",
     "WantReadError",
     "WantWriteError",
     "ZeroReturnError",
@@ -78,10 +81,11 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """The names that need asyncio, on first use."""
+    """The names that need asyncio or sockets, on first use."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module("tlswrite.asyncio"), name)
+    room = "tlswrite.sync" if name == "TLSSocket" else "tlswrite.asyncio"
+    value = globals()[name] = getattr(import_module(room), name)
     return value
 
 

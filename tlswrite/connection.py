@@ -271,6 +271,11 @@ class TLSConnection(Facts):
         return self._control.negotiated is not None
 
     @property
+    def handled(self) -> int:
+        """Records so far that were no application data."""
+        return self._control.handled
+
+    @property
     def can_half_close(self) -> bool:
         """Whether one direction may be closed and the other go on, which TLS 1.2 has not (RFC 5246 §7.2.1)."""
         return not self._control.tls12

@@ -4,8 +4,7 @@ A test bears the ids of its clauses in its name (`test_w11_â€¦`, `test_w13_w14_â
 file it stands in (`carrier_of`). With `--clauses`, which the full test run passes, the run ends with a table
 of clause, carrier, test and outcome, and it fails when
 
-* a clause that is not awaited has no passing test on a carrier where it can occur,
-* a clause listed as awaited has one: it is time to strike it off the list,
+* a clause has no passing test on a carrier where it can occur,
 * a test bears an id that is no clause.
 
 A run of some files, without the option, is left alone. The table is made from test reports, which
@@ -26,20 +25,14 @@ MEMORY, ASYNCIO, BLOCKING = "memory", "asyncio", "blocking"
 #: Tests of single parts that bear an id: shown, but they prove a clause on no carrier.
 ELSEWHERE = "elsewhere"
 
-#: Carriers that do not exist yet: a clause that other carriers have is not missed here.
-AWAITED_CARRIERS = {BLOCKING: "the blocking carrier, TLSSocket, comes later"}
-
-_BLOCKING = "needs the blocking carrier, TLSSocket"
-
 
 @dataclass(frozen=True, slots=True)
 class Clause:
-    """One clause: what it promises, the carriers where it can occur, and why no test can show it yet."""
+    """One clause: what it promises, and the carriers where it can occur."""
 
     id: str
     summary: str
     carriers: tuple[str, ...]
-    awaited: str = ""
 
 
 CLAUSES = tuple(
@@ -51,9 +44,9 @@ CLAUSES = tuple(
         ("W03", "no connection without a role", (MEMORY, ASYNCIO, BLOCKING)),
         ("W04", "a renegotiation in the middle of a write is not noticed", (MEMORY, ASYNCIO, BLOCKING)),
         ("W05", "nor are TLS 1.3's post-handshake messages", (MEMORY, ASYNCIO, BLOCKING)),
-        ("W06", "a blocking write returns when all is written, or on error", (BLOCKING,), _BLOCKING),
-        ("W07", "without AUTO_RETRY a renegotiation surfaces as WANT_READ", (BLOCKING,), _BLOCKING),
-        ("W08", "what cannot go on wants READ or WRITE", (MEMORY, ASYNCIO)),
+        ("W06", "a blocking write returns when all is written, or on error", (BLOCKING,)),
+        ("W07", "without AUTO_RETRY a renegotiation surfaces as WANT_READ", (BLOCKING,)),
+        ("W08", "what cannot go on wants READ or WRITE", (MEMORY, ASYNCIO, BLOCKING)),
         ("W09", "a write may have to read", (MEMORY, ASYNCIO, BLOCKING)),
         ("W10", "readiness is all that a retry waits for", (ASYNCIO,)),
         ("W11", "data must be put in or taken out before a write goes on", (MEMORY,)),
@@ -130,25 +123,15 @@ class Table:
             for carrier in (MEMORY, ASYNCIO, BLOCKING, ELSEWHERE):
                 for test, outcomes in sorted(self._rows.get((clause.id, carrier), {}).items()):
                     yield f"     {carrier:9} {test:{width}}  {_count(outcomes.values())}"
-            if clause.awaited:
-                yield f"     awaited: {clause.awaited}"
-        for carrier, reason in AWAITED_CARRIERS.items():
-            yield f"awaited for all clauses: {carrier}: {reason}"
 
     def faults(self) -> list[str]:
         """Why the run fails, in words; empty when every clause has what it needs."""
         faults = []
         for clause in self.clauses:
-            passing = [carrier for carrier in clause.carriers if self._passes(clause.id, carrier)]
-            if clause.awaited:
-                if passing:
-                    where = " and ".join(passing)
-                    faults.append(f"{clause.id} is listed as awaited but passes on {where}: strike it off")
-                continue
             faults += [
                 f"{clause.id} has no passing test on {carrier}: {clause.summary}"
                 for carrier in clause.carriers
-                if carrier not in passing and carrier not in AWAITED_CARRIERS
+                if not self._passes(clause.id, carrier)
             ]
         known = {clause.id for clause in self.clauses}
         for (clause_id, _), tests in sorted(self._rows.items()):
@@ -185,10 +168,7 @@ class ClausesPlugin:
         faults = self.table.faults()
         for fault in faults:
             terminalreporter.write_line(fault, red=True)
-        terminalreporter.write_line(
-            f"{len(CLAUSES)} clauses, {sum(bool(clause.awaited) for clause in CLAUSES)} of them awaited, "
-            f"{len(faults)} faults"
-        )
+        terminalreporter.write_line(f"{len(CLAUSES)} clauses, {len(faults)} faults")
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session, exitstatus: int) -> None:

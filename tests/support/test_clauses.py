@@ -14,7 +14,6 @@ import pytest
 
 from tests.support.clauses import (
     ASYNCIO,
-    AWAITED_CARRIERS,
     BLOCKING,
     CLAUSES,
     ELSEWHERE,
@@ -48,12 +47,6 @@ def test_all_clauses_are_listed_once() -> None:
     ]
     assert len({clause.summary for clause in CLAUSES}) == len(CLAUSES)
     assert all(clause.carriers for clause in CLAUSES)
-
-
-def test_awaited_are_what_needs_the_blocking_carrier() -> None:
-    assert [clause.id for clause in CLAUSES if clause.awaited] == ["W06", "W07"]
-    for clause in CLAUSES:
-        assert clause.awaited or set(clause.carriers) - set(AWAITED_CARRIERS)
 
 
 @pytest.mark.parametrize(
@@ -126,21 +119,6 @@ def test_clause_without_a_passing_test_on_its_carrier_is_a_fault(phases: Iterabl
     assert table(*phases, clauses=(W11,)).faults() == ["W11 has no passing test on memory: eleven"]
 
 
-def test_blocking_carrier_is_awaited_as_a_whole() -> None:
-    made = table(Phase(TEST), clauses=(Clause("W11", "eleven", (MEMORY, BLOCKING)),))
-    assert made.faults() == []
-    assert f"awaited for all clauses: blocking: {AWAITED_CARRIERS[BLOCKING]}" in made.lines()
-
-
-def test_awaited_clause_that_passes_is_a_fault() -> None:
-    awaited = Clause("W11", "eleven", (MEMORY, ASYNCIO), "for a reason")
-    made = table(clauses=(awaited,))
-    assert made.faults() == []
-    assert "     awaited: for a reason" in made.lines()
-    made.record(*Phase(TEST))
-    assert made.faults() == ["W11 is listed as awaited but passes on memory: strike it off"]
-
-
 def test_id_that_is_no_clause_is_a_fault() -> None:
     made = table(Phase(TEST), Phase("tests/contract/test_memory.py::test_w99_x"), clauses=(W11,))
     assert made.faults() == ["W99 is no clause, but test_w99_x bears it"]
@@ -151,14 +129,14 @@ def test_id_that_is_no_clause_is_a_fault() -> None:
 
 def run(directory: Path, *options: str, without: str = "") -> tuple[int, str]:
     """Run pytest on a directory that has a passing test for each clause, except `without`."""
-    for carrier in (MEMORY, ASYNCIO):
+    for carrier in (MEMORY, ASYNCIO, BLOCKING):
         file = directory / "tests" / "contract" / f"test_{carrier}.py"
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(
             "".join(
                 f"def test_{clause.id.lower()}_{carrier}():\n    pass\n"
                 for clause in CLAUSES
-                if carrier in clause.carriers and not clause.awaited and clause.id != without
+                if carrier in clause.carriers and clause.id != without
             )
         )
     command = [sys.executable, "-m", "pytest", "-p", "tests.support.clauses", "-p", "no:cacheprovider"]
@@ -186,8 +164,7 @@ def test_run_with_a_test_for_each_clause_passes_and_prints_the_table(
     status, output = run(tmp_path, "--clauses", *workers)
     assert status == 0, output
     assert re.search(r"^W11  .*\n {5}memory    test_w11_memory +1 passed$", output, re.MULTILINE)
-    assert re.search(r"^W06  .*\n {5}awaited: needs the blocking carrier", output, re.MULTILINE)
-    assert "34 clauses, 2 of them awaited, 0 faults" in output
+    assert "34 clauses, 0 faults" in output
 
 
 @pytest.mark.parametrize("workers", [[], ["-n", "2"]])
@@ -195,7 +172,7 @@ def test_run_without_a_test_for_a_clause_fails(tmp_path: Path, workers: list[str
     status, output = run(tmp_path, "--clauses", *workers, without="A07")
     assert status == pytest.ExitCode.TESTS_FAILED
     assert "A07 has no passing test on asyncio: every call is safe inside every callback" in output
-    assert "34 clauses, 2 of them awaited, 1 faults" in output
+    assert "34 clauses, 1 faults" in output
 
 
 def test_run_of_some_files_is_left_alone(tmp_path: Path) -> None:

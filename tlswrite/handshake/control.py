@@ -41,6 +41,7 @@ class Control:
         "_runner",
         "_warnings",
         "after",
+        "handled",
         "negotiated",
         "peer_closed",
         "receive_path",
@@ -63,6 +64,8 @@ class Control:
         self._next_opener: Opener | None = None
         self._canceled = 0
         self._warnings = 0
+        #: Control records so far.
+        self.handled = 0
         #: The version is TLS 1.2; this side is a client that offers it.
         self.tls12 = False
         self.tls12_offered = False
@@ -90,6 +93,7 @@ class Control:
 
     def handle(self, content_type: int, fragment: bytes) -> None:
         """One control record. Raises TLSError, which ends the connection."""
+        self.handled += 1
         if content_type == ContentType.ALERT:
             self._handle_alert(fragment)
             return

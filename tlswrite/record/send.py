@@ -132,7 +132,7 @@ class SendPath:
         if source is None:
             source = data
         if self._pending is not None:
-            self._check_retry(source, data)
+            self.check_retry(data, source)
         if not size:
             return 0
         return self._write_blocks(memoryview(data), source)
@@ -166,6 +166,37 @@ class SendPath:
         self._pending = None
         self._offset = 0
         return offset
+
+    def check_retry(self, data: bytes | memoryview, source: object) -> None:
+        """Raise BadWriteRetry where this is not the pending write again (clauses W15, W16)."""
+        pending = self._pending
+        if len(data) != self._pending_size:
+            raise BadWriteRetry(
+                f"bad write retry: a write of {self._pending_size} bytes is pending, not one of {len(data)}"
+            )
+        if source is pending or _same_memory(source, pending):
+            return
+        if not self.moving:
+            raise BadWriteRetry(
+                "bad write retry: a pending write must be repeated with the same object "
+                "(Mode.ACCEPT_MOVING_WRITE_BUFFER allows an equal copy)"
+            )
+        if not isinstance(pending, bytes) or pending != data:
+            raise BadWriteRetry("bad write retry: the data differs from the pending write's")
+
+    def keep_pending(self, data: memoryview, source: object, offset: int) -> None:
+        """A write that is sealed up to `offset` is to be repeated all the same: the carrier has not sent it yet.
+
+        For carriers whose write is done when its bytes are gone; the repetition seals nothing again.
+        """
+        self._pending_size = len(data)
+        self._pending = bytes(data) if self.moving and type(source) is not bytes else source
+        self._offset = offset
+
+    @property
+    def sealed_part(self) -> int:
+        """Bytes of the pending write that are sealed."""
+        return self._offset if self._pending is not None else 0
 
     @property
     def pending(self) -> bool:
@@ -306,22 +337,6 @@ class SendPath:
         else:
             self.read_wants += 1
         return want
-
-    def _check_retry(self, source: object, data: bytes | memoryview) -> None:
-        pending = self._pending
-        if len(data) != self._pending_size:
-            raise BadWriteRetry(
-                f"bad write retry: a write of {self._pending_size} bytes is pending, not one of {len(data)}"
-            )
-        if source is pending or _same_memory(source, pending):
-            return
-        if not self.moving:
-            raise BadWriteRetry(
-                "bad write retry: a pending write must be repeated with the same object "
-                "(Mode.ACCEPT_MOVING_WRITE_BUFFER allows an equal copy)"
-            )
-        if not isinstance(pending, bytes) or pending != data:
-            raise BadWriteRetry("bad write retry: the data differs from the pending write's")
 
     def _make_room(self, need: int) -> int:
         """See that the window, behind everything already sealed, has room for `need` more bytes.
