@@ -20,10 +20,18 @@ from tlswrite.crypto.groups import DEFAULT_GROUPS, ECDHE_GROUPS, GROUPS
 from tlswrite.crypto.signatures import DEFAULT_SCHEMES as TLS13_SCHEMES
 from tlswrite.crypto.signatures12 import PKCS1_SCHEMES, schemes_for
 from tlswrite.crypto.suites import DEFAULT_SUITES, SUITES
+from tlswrite.crypto.tickets import TicketKeys
 from tlswrite.crypto.trust import TrustAnchors
 from tlswrite.errors import ConfigurationError
 from tlswrite.iana import CipherSuite, NamedGroup, ProtocolVersion, SignatureScheme, name_of
-from tlswrite.limits import MAX_PLAINTEXT, MIN_RECORD_SIZE_LIMIT
+from tlswrite.limits import (
+    MAX_PLAINTEXT,
+    MAX_TICKET_LIFETIME,
+    MAX_TICKETS_SENT,
+    MIN_RECORD_SIZE_LIMIT,
+    TICKET_LIFETIME,
+)
+from tlswrite.session import SessionCache, SessionStore
 
 __all__ = ["ClientConfig", "Mode", "RecordPadding", "ServerConfig"]
 
@@ -119,6 +127,8 @@ class ClientConfig(_Config):
     #: Ask for records of at most 512, 1024, 2048 or 4096 bytes of plaintext, in both directions (RFC 6066
     #: §4); servers that know record_size_limit go by that instead (RFC 8449 §5).
     max_fragment_length: int | None = None
+    #: Sessions to resume: each config has a cache of its own unless one is given; None: no resumption.
+    session_cache: SessionStore | None = field(default_factory=SessionCache)
 
     def __post_init__(self) -> None:
         _check_common(self)
@@ -184,9 +194,27 @@ class ServerConfig(_Config):
     sni_callback: SNICallback | None = None
     #: TLS 1.2: let clients begin a renegotiation of their own accord.
     allow_client_renegotiation: bool = False
+    #: Session tickets that a client gets at the end of a full handshake in TLS 1.3, after a resumption it is one
+    #: (RFC 9846 §4.7.1); in TLS 1.2 there is never more than one. 0: none are issued.
+    tickets: int = 2
+    #: What seals and opens tickets; None: neither. Each config has random keys of its own unless some are given.
+    ticket_keys: TicketKeys | None = field(default_factory=TicketKeys)
+    #: Seconds for which a session may be resumed, 604800 (7 days) at most.
+    ticket_lifetime: int = TICKET_LIFETIME
+    #: Sessions are resumed only where this is the same: give applications that share keys different ones.
+    session_id_context: bytes = b""
+    #: TLS 1.2: sessions of clients that do not know tickets; None: those get full handshakes.
+    session_cache: SessionStore | None = field(default_factory=SessionCache)
 
     def __post_init__(self) -> None:
         _check_common(self)
+        if not 0 <= self.tickets <= MAX_TICKETS_SENT:
+            raise ConfigurationError(f"tickets must be 0 to {MAX_TICKETS_SENT}, not {self.tickets}")
+        if not 1 <= self.ticket_lifetime <= MAX_TICKET_LIFETIME:
+            # RFC 9846 §4.7.1: servers MUST NOT use any value greater than 604800 seconds.
+            raise ConfigurationError(
+                f"ticket_lifetime must be 1 to {MAX_TICKET_LIFETIME} seconds, not {self.ticket_lifetime}"
+            )
         if isinstance(self.credentials, Credentials):
             raise ConfigurationError("credentials must be a tuple: write credentials=(credentials,)")
         _freeze(self, "credentials")

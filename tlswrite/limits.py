@@ -73,6 +73,28 @@ MAX_RENEGOTIATIONS_IN_A_ROW: Final = 32
 #: NewSessionTickets without application data between them before the peer is refused.
 MAX_TICKETS: Final = 64
 
+#: A ticket's lifetime, and the age of the handshake that its session goes back to (RFC 9846 §4.7.1). Seconds.
+MAX_TICKET_LIFETIME: Final = 7 * 24 * 3600
+
+#: Lifetime of a server's tickets, and of sessions whose server names none. Seconds.
+TICKET_LIFETIME: Final = 7200
+
+#: Tickets that a server sends at the end of one handshake.
+MAX_TICKETS_SENT: Final = 16
+
+#: Largest ticket that is issued or kept: one with a chain of certificates in it has some kilobytes. Bytes.
+MAX_TICKET: Final = 16384
+
+#: Pre-shared keys of a ClientHello that a server tries to recognise.
+MAX_PSK_IDENTITIES: Final = 8
+
+#: Sessions in a cache, and those of them for one server.
+CACHED_SESSIONS: Final = 256
+CACHED_SESSIONS_PER_KEY: Final = 4
+
+#: How far the clock of another host that shares ticket keys may be ahead. Seconds.
+CLOCK_SKEW: Final = 60
+
 #: Records without progress (empty application data, ignored change_cipher_spec or warning alerts)
 #: accepted in a row before the peer is refused.
 MAX_EMPTY_RECORDS: Final = 32

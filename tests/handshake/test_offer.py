@@ -11,12 +11,15 @@ import pytest
 from tests.support.engine import HOST, client_config
 from tlswrite.crypto.groups import KeyShare, generate
 from tlswrite.crypto.signatures import CERT_SCHEMES, DEFAULT_SCHEMES
+from tlswrite.crypto.suites import SUITES
 from tlswrite.errors import ConfigurationError, IllegalParameter, UnsupportedExtension
 from tlswrite.handshake.entropy import SYSTEM
 from tlswrite.handshake.offer import Offer, check_solicited, key_share_groups, make_offer
 from tlswrite.iana import GREASE, CipherSuite, ExtensionType, NamedGroup
 from tlswrite.messages import extensions as ext
 from tlswrite.messages.hello import ClientHello
+
+SUITE = SUITES[CipherSuite.TLS_AES_128_GCM_SHA256]
 
 RESERVED = frozenset(GREASE)
 GROUPS = (NamedGroup.X25519MLKEM768, NamedGroup.x25519, NamedGroup.secp256r1)
@@ -211,7 +214,7 @@ def test_there_is_randomness_for_every_draw() -> None:
 def test_a_retry_changes_what_was_asked_for_alone() -> None:
     # RFC 9846 §4.2.2.
     offer = greased(1)
-    again = offer.retry(NamedGroup.secp256r1, b"cookie", SYSTEM)
+    again = offer.retry(SUITE, NamedGroup.secp256r1, b"cookie", SYSTEM)
     assert list(again.shares) == [NamedGroup.secp256r1]
     changed = dict(again.hello.extensions)
     assert changed.pop(ExtensionType.COOKIE) == b"\0\6cookie"
@@ -227,7 +230,7 @@ def test_a_retry_changes_what_was_asked_for_alone() -> None:
 
 def test_a_retry_for_a_cookie_keeps_the_shares() -> None:
     offer = plain()
-    again = offer.retry(None, b"c", SYSTEM)
+    again = offer.retry(SUITE, None, b"c", SYSTEM)
     assert again.shares is offer.shares
     assert again.hello.extensions == (*offer.hello.extensions, (ExtensionType.COOKIE, b"\0\1c"))
 
@@ -235,12 +238,12 @@ def test_a_retry_for_a_cookie_keeps_the_shares() -> None:
 @pytest.mark.parametrize("group", [None, NamedGroup.x25519, NamedGroup.secp521r1, GREASE[0]])
 def test_retries_that_must_not_be_followed(group: int | None) -> None:
     with pytest.raises(IllegalParameter):
-        greased(1).retry(group, None, SYSTEM)
+        greased(1).retry(SUITE, group, None, SYSTEM)
 
 
 def test_a_cookie_that_does_not_fit_is_the_servers_fault() -> None:
     with pytest.raises(IllegalParameter, match="too large to be returned"):
-        plain().retry(None, bytes(65530), SYSTEM)
+        plain().retry(SUITE, None, bytes(65530), SYSTEM)
 
 
 def test_answers_must_have_been_asked_for() -> None:

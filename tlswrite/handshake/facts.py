@@ -11,6 +11,7 @@ from tlswrite.errors import CallerError, TLSError
 from tlswrite.handshake.control import Control
 from tlswrite.handshake.negotiated import Negotiated
 from tlswrite.iana import NamedGroup, ProtocolVersion
+from tlswrite.session import Session
 
 __all__ = ["Facts"]
 
@@ -20,11 +21,13 @@ _VERSION_NAMES: Final = {ProtocolVersion.TLS_1_2: "TLSv1.2", ProtocolVersion.TLS
 class Facts:
     """The part of a connection's public face that only tells; `TLSConnection` has the rest."""
 
-    __slots__ = ("_control", "_error", "config")
+    __slots__ = ("_control", "_error", "_session", "config")
 
     config: ClientConfig | ServerConfig
     _control: Control
     _error: TLSError | None
+    #: What a client shall offer to resume.
+    _session: Session | None
 
     @property
     def negotiated(self) -> Negotiated | None:
@@ -62,6 +65,25 @@ class Facts:
         """Whether this handshake resumed an earlier session."""
         facts = self._control.negotiated
         return facts is not None and facts.session_reused
+
+    @property
+    def session(self) -> Session | None:
+        """Client: the session to resume, as `ssl.SSLObject.session`; None where there is none (yet).
+
+        In TLS 1.3 servers send it behind the handshake, so it is there after some reading. Before the handshake it
+        can be set, to a session of another connection: one that does not fit means a full handshake. Raises
+        CallerError where it is set on a server, or too late.
+        """
+        after = self._control.after
+        return self._session if after is None else after.session
+
+    @session.setter
+    def session(self, session: Session | None) -> None:
+        if isinstance(self.config, ServerConfig):
+            raise CallerError("a session is the client's to choose")
+        if self._control.started:
+            raise CallerError("the session to resume must be set before the handshake")
+        self._session = session
 
     @overload
     def getpeercert(self, binary_form: Literal[False] = False) -> dict[str, Any] | None: ...

@@ -32,6 +32,7 @@ from tlswrite.iana import CipherSuite, ExtensionType, NamedGroup, ProtocolVersio
 from tlswrite.messages import extensions as ext
 from tlswrite.messages import extensions12 as ext12
 from tlswrite.messages.hello import ClientHello
+from tlswrite.messages.resumption import OfferedPsks
 
 __all__ = [
     "ClientOffer",
@@ -78,6 +79,9 @@ class ClientOffer:
     #: In bytes.
     max_fragment_length: int | None
     post_handshake_auth: bool
+    #: TLS 1.3: the pre-shared keys, and how the client would use them (RFC 9846 §4.3.9, §4.3.11).
+    psks: OfferedPsks | None = field(default=None, repr=False)
+    psk_modes: tuple[int, ...] = ()
 
     @classmethod
     def read(cls, hello: ClientHello) -> ClientOffer:
@@ -90,7 +94,8 @@ class ClientOffer:
         schemes = ext.parse_signature_algorithms(_required(data, ExtensionType.SIGNATURE_ALGORITHMS))
         # RFC 9846 §9.2: supported_groups and key_share come together.
         key_share = _required(data, ExtensionType.KEY_SHARE)
-        if ExtensionType.PRE_SHARED_KEY in data:
+        psks, modes = data.get(ExtensionType.PRE_SHARED_KEY), data.get(ExtensionType.PSK_KEY_EXCHANGE_MODES)
+        if psks is not None:
             # RFC 9846 §4.3.9: pre_shared_key without psk_key_exchange_modes MUST be refused.
             _required(data, ExtensionType.PSK_KEY_EXCHANGE_MODES)
         post_handshake_auth = data.get(ExtensionType.POST_HANDSHAKE_AUTH)
@@ -101,6 +106,8 @@ class ClientOffer:
             shares=dict(ext.parse_key_share_client(key_share)),
             schemes=schemes,
             post_handshake_auth=post_handshake_auth is not None,
+            psks=None if psks is None else OfferedPsks.parse(psks),
+            psk_modes=() if modes is None else ext.parse_psk_key_exchange_modes(modes),
             **_common(hello, data, schemes),
         )
         # RFC 9846 §4.3.8: no shares for groups not listed in supported_groups. By sets: both lists may hold

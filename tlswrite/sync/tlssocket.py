@@ -10,6 +10,7 @@ from tlswrite.connection import Buffer
 from tlswrite.errors import TruncationError
 from tlswrite.limits import RECORD_HEADER
 from tlswrite.record.codes import ZERO_RETURN
+from tlswrite.session import Session
 from tlswrite.sync.carrier import Carrier
 
 __all__ = ["TLSSocket"]
@@ -242,6 +243,15 @@ class TLSSocket(Carrier):
     def group(self) -> str | None:
         """The IANA name of the key exchange group; None before the handshake."""
         return self._connection.group()
+
+    @property
+    def session(self) -> Session | None:
+        """The session to resume later; set it before the handshake to resume one of another connection."""
+        return self._connection.session
+
+    @session.setter
+    def session(self, session: Session | None) -> None:
+        self._connection.session = session
 
     def compression(self) -> None:
         """None: there is no compression here."""

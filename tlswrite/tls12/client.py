@@ -1,6 +1,7 @@
 """The client's handshake in TLS 1.2 (RFC 5246 §7.3, RFC 8422 §2), from the ServerHello on.
 
-WAIT_SH -> WAIT_CERT -> WAIT_CS_SKE [-> WAIT_SKE] -> WAIT_CR_SHD [-> WAIT_SHD] -> WAIT_FINISHED -> CONNECTED
+WAIT_SH -> WAIT_CERT -> WAIT_SKE -> WAIT_CR_SHD [-> WAIT_SHD] [-> WAIT_NST] -> WAIT_FINISHED -> CONNECTED, or, where
+the server resumes a session, WAIT_SH [-> WAIT_NST] -> WAIT_FINISHED.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from tlswrite.errors import DecodeError, HandshakeFailure, IllegalParameter, Pro
 from tlswrite.handshake.entropy import Entropy
 from tlswrite.handshake.negotiated import Negotiated
 from tlswrite.handshake.offer import Offer, check_solicited, chosen_protocol, make_offer
+from tlswrite.handshake.resumption import client_context, session_key
 from tlswrite.handshake.runner import HandshakeGenerator, HandshakeIO, Message, Wait
 from tlswrite.handshake.select import common_scheme, version_name
 from tlswrite.iana import (
@@ -42,9 +44,11 @@ from tlswrite.messages.tls12 import (
     Certificate12,
     CertificateRequest12,
     ClientKeyExchange,
+    NewSessionTicket12,
     ServerHelloDone,
     ServerKeyExchange,
 )
+from tlswrite.session import Session
 from tlswrite.tls12.handshake import HELLO_REQUEST, Handshake12, Last
 from tlswrite.tls12.renegotiation import AfterHandshake12
 
@@ -60,6 +64,7 @@ WAIT_CR_SHD: Final = Wait(
     ignored=HELLO_REQUEST,
 )
 WAIT_SHD: Final = Wait("WAIT_SHD", HandshakeType.SERVER_HELLO_DONE, ignored=HELLO_REQUEST)
+WAIT_NST: Final = Wait("WAIT_NST", HandshakeType.NEW_SESSION_TICKET, ignored=HELLO_REQUEST)
 
 
 class ClientHandshake(Handshake12):
@@ -78,9 +83,13 @@ class ClientHandshake(Handshake12):
         "public",
         "request",
         "server_hostname",
+        "session_id",
+        "ticket",
+        "ticket_due",
     )
 
-    group: NamedGroup
+    #: Of the ServerHello.
+    session_id: bytes
     #: The server's share of the key exchange.
     public: bytes
 
@@ -101,6 +110,10 @@ class ClientHandshake(Handshake12):
         self.request: CertificateRequest12 | None = None
         self.credentials: Credentials | None = None
         self.local_scheme: SignatureScheme | None = None
+        self.group: NamedGroup | None = None
+        #: Whether the server announced a ticket, and what came.
+        self.ticket_due = False
+        self.ticket: NewSessionTicket12 | None = None
         self.client_random = offer.hello.random
         self.add(offer.message)
 
@@ -108,11 +121,15 @@ class ClientHandshake(Handshake12):
         """All steps, in the order of RFC 5246 §7.3, from the ServerHello on; `raw` is its bytes."""
         self.io.enter_tls12()
         self.take_server_hello(hello, raw)
-        public_key = yield from self.receive_certificate()
-        yield from self.receive_key_exchange(public_key)
-        yield from self.receive_done()
-        self.send_flight()
-        yield from self.receive_finished(client=False)
+        if self.session is not None:
+            yield from self.resume(self.session)
+        else:
+            public_key = yield from self.receive_certificate()
+            yield from self.receive_key_exchange(public_key)
+            yield from self.receive_done()
+            self.send_flight()
+            yield from self.receive_ticket()
+            yield from self.receive_finished(client=False)
         self.finish()
 
     # ---- ServerHello --------------------------------------------------------------------------------
@@ -141,6 +158,7 @@ class ClientHandshake(Handshake12):
         self.suite = suite
         self.server_random = hello.random
         self.take_extensions(hello)
+        self.take_session(hello)
         self.add(raw)
         self.transcript.start(suite.hash_name)
 
@@ -157,6 +175,11 @@ class ClientHandshake(Handshake12):
                 "the server has no extended main secret (RFC 7627), without which keys are not bound to "
                 "the handshake (require_extended_main_secret=False does without)"
             )
+        ticket = data.get(ExtensionType.SESSION_TICKET)
+        if ticket:
+            # RFC 5077 §3.2: extension_data of the server's answer is empty.
+            raise DecodeError("session_ticket of the server is not empty")
+        self.ticket_due = ticket is not None
         protocol = data.get(ExtensionType.APPLICATION_LAYER_PROTOCOL_NEGOTIATION)
         if protocol is not None:
             self.alpn = chosen_protocol(config, ext.parse_alpn_server(protocol))
@@ -170,6 +193,24 @@ class ClientHandshake(Handshake12):
         self.take_limits(
             data.get(ExtensionType.RECORD_SIZE_LIMIT), data.get(ExtensionType.MAX_FRAGMENT_LENGTH)
         )
+
+    def take_session(self, hello: ServerHello) -> None:
+        """Whether the server resumes the session that was offered (RFC 5246 §7.4.1.3, RFC 5077 §3.4)."""
+        self.session_id = hello.session_id
+        if not hello.session_id or hello.session_id != self.offer.hello.session_id:
+            return
+        session = self.offer.session
+        if session is None or session.version != ProtocolVersion.TLS_1_2:
+            # RFC 9846 §4.2.3: the id was for middleboxes alone, and no server can know it.
+            raise IllegalParameter("the server resumes a session that was not offered")
+        if hello.cipher_suite != session.suite:
+            # RFC 5246 §7.4.1.3: the suite of the session.
+            raise IllegalParameter("the server resumes a session with another cipher suite")
+        if not self.extended:
+            # RFC 7627 §5.3: a session with the extension resumed without it: MUST abort.
+            raise HandshakeFailure("the server resumes a session without its extended main secret")
+        self.session = session
+        self.peer_chain = session.peer_chain
 
     def take_renegotiation_info(self, received: bytes | None) -> None:
         last = self.last
@@ -261,6 +302,60 @@ class ClientHandshake(Handshake12):
         ServerHelloDone.parse(raw[4:])
         self.add(raw)
 
+    # ---- sessions ---------------------------------------------------------------------------------------
+
+    def resume(self, session: Session) -> Generator[Wait, Message, None]:
+        """The abbreviated handshake (RFC 5246 §7.3, RFC 5077 §3.1): the server's Finished comes first."""
+        self.use_main_secret(session.secret, self.config, client=True)
+        yield from self.receive_ticket()
+        yield from self.receive_finished(client=False)
+        self.io.change_write_protection(self.sealer)
+        self.io.send(self.finished_message(client=True))
+
+    def receive_ticket(self) -> Generator[Wait, Message, None]:
+        """WAIT_NST, where the server announced a ticket."""
+        if self.ticket_due:
+            # RFC 5077 §3.3: the message MUST be sent if the server included the extension.
+            _, raw = yield WAIT_NST
+            self.ticket = NewSessionTicket12.parse(raw[4:])
+            self.add(raw)
+
+    def keep_session(self) -> tuple[bytes, Session] | None:
+        """Put what can be resumed later into the cache; the session with its key there."""
+        config, resumed, ticket = self.config, self.session, self.ticket
+        if config.session_cache is None or self.last is not None or not self.extended:
+            # RFC 7627 §5.3: without the extension a session is better not resumed.
+            return None
+        now = self.entropy.time()
+        key = session_key(config, self.server_hostname)
+        if ticket is not None and 0 < len(ticket.ticket) <= limits.MAX_TICKET:
+            # RFC 5077 §3.3: a lifetime of zero: unspecified; §3.4: the session id is of no use besides.
+            hint, shown, session_id = ticket.lifetime_hint, ticket.ticket, b""
+        elif resumed is not None:
+            # What was resumed may be resumed again.
+            config.session_cache.put(key, resumed)
+            return key, resumed
+        elif self.session_id:
+            hint, shown, session_id = 0, b"", self.session_id
+        else:
+            return None
+        session = Session(
+            version=ProtocolVersion.TLS_1_2,
+            suite=self.suite.id,
+            secret=self.main.secret,
+            context=client_context(config),
+            server_name=self.server_hostname,
+            alpn=self.alpn,
+            peer_chain=self.peer_chain,
+            authenticated_at=now if resumed is None else resumed.authenticated_at,
+            issued_at=now,
+            lifetime=min(hint or limits.TICKET_LIFETIME, limits.MAX_TICKET_LIFETIME),
+            ticket=shown,
+            session_id=session_id,
+        )
+        config.session_cache.put(key, session)
+        return key, session
+
     # ---- the second flight ------------------------------------------------------------------------------
 
     def send_flight(self) -> None:
@@ -272,6 +367,7 @@ class ClientHandshake(Handshake12):
             chain = () if self.credentials is None else self.credentials.chain
             flight = Certificate12(chain).encode()
             self.add(flight)
+        assert self.group is not None, "the ServerKeyExchange has it"
         share = self.entropy.generate(self.group)
         shared_secret = share.finish(self.public)
         exchange = ClientKeyExchange(share.public).encode()
@@ -317,13 +413,14 @@ class ClientHandshake(Handshake12):
             local_certificate=None if credentials is None else credentials.chain[0],
             signature_scheme=self.peer_scheme,
             local_signature_scheme=self.local_scheme,
+            session_reused=self.session is not None,
         )
         after = AfterHandshake12(
             self.config,
             facts,
             self.main,
-            self.outcome(),
-            self.client_verify_data,
+            self.outcome(self.keep_session()),
+            self.first_finished,
             _Again(self.config, self.server_hostname, self.entropy),
         )
         self.io.complete(facts, after)

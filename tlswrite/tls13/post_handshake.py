@@ -23,12 +23,14 @@ from tlswrite.errors import (
 )
 from tlswrite.handshake.entropy import Entropy
 from tlswrite.handshake.negotiated import Negotiated
+from tlswrite.handshake.resumption import client_context, session_key
 from tlswrite.handshake.runner import HandshakeIO, Message, Runner, Wait
 from tlswrite.iana import HandshakeType, KeyUpdateRequest, name_of
 from tlswrite.messages.certificate import Certificate
 from tlswrite.messages.extensions import Place, check_allowed
 from tlswrite.messages.finish import KeyUpdate, NewSessionTicket
 from tlswrite.record.protection import Sealer
+from tlswrite.session import Session
 from tlswrite.tls13.authentication import (
     WAIT_CERT,
     certificate_messages,
@@ -41,13 +43,27 @@ from tlswrite.tls13.authentication import (
     receive_finished,
 )
 from tlswrite.tls13.protection import new_opener, new_sealer
-from tlswrite.tls13.schedule import export, next_application_secret
+from tlswrite.tls13.schedule import export, next_application_secret, resumption_psk
 from tlswrite.transcript import Transcript
 
-__all__ = ["MAX_EPOCH", "PostHandshake"]
+__all__ = ["MAX_EPOCH", "PostHandshake", "Tickets"]
 
 #: A sender's key updates MUST NOT exceed this number (RFC 9846 §4.7.3).
 MAX_EPOCH = 2**48 - 1
+
+
+class Tickets:
+    """What a client needs to make a session of a ticket (RFC 9846 §4.7.1)."""
+
+    __slots__ = ("authenticated_at", "resumption_secret", "server_hostname")
+
+    def __init__(
+        self, resumption_secret: bytes, server_hostname: str | None, authenticated_at: float
+    ) -> None:
+        self.resumption_secret = resumption_secret
+        self.server_hostname = server_hostname
+        #: When the server proved its identity, in seconds since the epoch.
+        self.authenticated_at = authenticated_at
 
 
 class PostHandshake:
@@ -71,9 +87,11 @@ class PostHandshake:
         "_max_send",
         "_receive_secret",
         "_send_secret",
+        "_ticket_count",
         "_tickets",
         "_tickets_at",
         "_transcript",
+        "session",
     )
 
     def __init__(
@@ -88,6 +106,7 @@ class PostHandshake:
         max_receive: int,
         transcript: Transcript | None,
         entropy: Entropy,
+        tickets: Tickets | None = None,
     ) -> None:
         self._config = config
         self._facts = facts
@@ -102,8 +121,11 @@ class PostHandshake:
         self._awaiting_update = False
         self._delivered = 0
         self._in_a_row = 0
-        self._tickets = 0
+        self._tickets = tickets
+        self._ticket_count = 0
         self._tickets_at = 0
+        #: Client: the newest session that the server gave.
+        self.session: Session | None = None
         #: Server: CertificateRequests not yet answered, by context.
         self._asked: dict[bytes, bytes] | None = None
         #: Server: the answer that is coming in.
@@ -198,15 +220,42 @@ class PostHandshake:
     # ---- NewSessionTicket -------------------------------------------------------------------------------
 
     def _receive_ticket(self, ticket: NewSessionTicket, io: HandshakeIO) -> None:
-        # RFC 9846 §4.7.1: clients that do not support resumption MUST silently ignore this message.
         check_allowed(ticket.extensions, Place.NST)
         if io.delivered != self._tickets_at:
             # A server may go on sending tickets for as long as the connection is of use.
             self._tickets_at = io.delivered
-            self._tickets = 0
-        self._tickets += 1
-        if self._tickets > limits.MAX_TICKETS:
+            self._ticket_count = 0
+        self._ticket_count += 1
+        if self._ticket_count > limits.MAX_TICKETS:
             raise TooMuchError(f"more than {limits.MAX_TICKETS} session tickets without application data")
+        self._keep(ticket)
+
+    def _keep(self, ticket: NewSessionTicket) -> None:
+        """Client: a ticket becomes a session in the cache."""
+        config, tickets, facts = self._config, self._tickets, self._facts
+        if tickets is None or not ticket.lifetime or len(ticket.ticket) > limits.MAX_TICKET:
+            # RFC 9846 §4.7.1: clients without resumption MUST silently ignore this message; a lifetime of zero
+            # asks for that.
+            return
+        assert isinstance(config, ClientConfig) and config.session_cache is not None
+        session = self.session = Session(
+            version=facts.version,
+            suite=facts.suite.id,
+            secret=resumption_psk(facts.suite, tickets.resumption_secret, ticket.nonce),
+            context=client_context(config),
+            server_name=tickets.server_hostname,
+            alpn=facts.alpn,
+            peer_chain=facts.peer_chain,
+            authenticated_at=tickets.authenticated_at,
+            issued_at=self._entropy.time(),
+            lifetime=min(ticket.lifetime, limits.MAX_TICKET_LIFETIME),
+            ticket=ticket.ticket,
+            age_add=ticket.age_add,
+        )
+        config.session_cache.put(session_key(config, tickets.server_hostname), session)
+
+    def forget_session(self) -> None:
+        """The connection failed, which in TLS 1.3 says nothing about sessions."""
 
     # ---- authentication of the client -------------------------------------------------------------------
 
