@@ -155,9 +155,9 @@ class TLSSocket(Carrier):
                 self._connection.close_notify()
                 flushed = self._flush()
                 closed = self._take_close_notify()
-            if flushed and closed:
-                break
-            self._wait(deadline, reads=not closed, writes=not flushed)
+                if flushed and closed:
+                    break
+                self._wait(deadline, reads=not closed, writes=not flushed)
         timeout = self._timeout
         plain = socket.socket(self.family, self.type, self.proto, self.detach())
         plain.settimeout(timeout)
@@ -201,10 +201,9 @@ class TLSSocket(Carrier):
             while True:
                 with self._lock, self._failing():
                     self._connection.close_notify()
-                    flushed = self._flush()
-                if flushed:
-                    break
-                self._wait(deadline, reads=False, writes=True)
+                    if self._flush():
+                        break
+                    self._wait(deadline, reads=False, writes=True)
         super().shutdown(how)
 
     # ---- facts --------------------------------------------------------------------------------------
