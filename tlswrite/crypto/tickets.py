@@ -69,7 +69,10 @@ class TicketKeys:
         """The ticket that holds `plaintext`; `now` in seconds since the epoch, `lifetime` in seconds."""
         period = self._period(now)
         keys = self._keys(period, lifetime)
-        assert keys is not None, "the present period always has its keys"
+        if keys is None:
+            # The clock was set back, and the random keys of that time are gone.
+            with self._lock:
+                period, keys = max(self._periods.items())
         key_id, secret = keys[0]
         name = period.to_bytes(_PERIOD_LENGTH, "big") + key_id
         salt = os.urandom(_SALT_LENGTH)

@@ -245,8 +245,8 @@ class ServerHandshake(Handshake12):
             self.peer_chain = session.peer_chain
         elif self.extended:
             # RFC 7627 §5.3: without the extension a session is better not resumed.
-            if ticket is not None:
-                self.ticket_due = config.ticket_keys is not None and config.tickets > 0
+            if ticket is not None and config.ticket_keys is not None and config.tickets:
+                self.ticket_due = True
             elif config.session_cache is not None:
                 self.session_id = self.entropy.random(32)
 
