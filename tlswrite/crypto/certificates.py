@@ -36,6 +36,7 @@ __all__ = [
     "load_chain",
     "names_of",
     "peercert_dict",
+    "pss_hash_of",
     "public_key",
     "public_key_of",
     "reading_certificate",
@@ -330,10 +331,18 @@ def _pss_hash(tbs: bytes) -> str | None:
     fields = der_elements(der_content(tbs))
     # TBSCertificate: [0] version, serialNumber, signature, issuer, validity, subject, subjectPublicKeyInfo.
     position = 6 if fields[0][0] == 0xA0 else 5
-    algorithm = der_elements(der_elements(fields[position][1])[0][1])
-    if len(algorithm) == 1:
+    return pss_hash_of(der_elements(fields[position][1])[0][1])
+
+
+def pss_hash_of(algorithm: bytes) -> str | None:
+    """The hash of an AlgorithmIdentifier's content under the RSASSA-PSS OID; None without parameters.
+
+    The name is no hash's where it is none of SHA-2's and not SHA-1.
+    """
+    parts = der_elements(algorithm)
+    if len(parts) == 1:
         return None
-    for tag, content in der_elements(algorithm[1][1]):
+    for tag, content in der_elements(parts[1][1]):
         if tag == 0xA0:  # hashAlgorithm [0] HashAlgorithm DEFAULT sha1
             return _HASHES.get(der_elements(der_content(content))[0][1], "another hash")
     return "sha1"

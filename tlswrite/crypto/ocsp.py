@@ -25,6 +25,7 @@ from cryptography import x509
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, ed448, ed25519, padding, rsa
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID, SignatureAlgorithmOID
 
@@ -33,6 +34,7 @@ from tlswrite.crypto.certificates import (
     der_content,
     der_elements,
     load_certificate,
+    pss_hash_of,
     public_key_of,
     reading_certificate,
     subject_of,
@@ -331,7 +333,7 @@ def _issued_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:
 
 def _signed_by(parsed: ocsp.OCSPResponse, signer: x509.Certificate) -> bool:
     oid = parsed.signature_algorithm_oid
-    if not _is_sound(oid, lambda: parsed.signature_hash_algorithm):
+    if not _is_sound(oid, lambda: _signature_hash(parsed)):
         raise BadCertificateStatusResponse(
             f"an OCSP response signed with {text(oid._name, 80)}, which is not safe or not known"
         )
@@ -352,9 +354,21 @@ def _is_sound(oid: x509.ObjectIdentifier, digest: Callable[[], hashes.HashAlgori
         return False
 
 
+def _signature_hash(parsed: ocsp.OCSPResponse) -> hashes.HashAlgorithm | None:
+    """The hash of the signature; None where it has none to choose, or one that is not known."""
+    if parsed.signature_algorithm_oid != SignatureAlgorithmOID.RSASSA_PSS:
+        return parsed.signature_hash_algorithm
+    # `cryptography` does not tell it of a response. OCSPResponse: responseStatus, [0] responseBytes: responseType,
+    # response, which is BasicOCSPResponse: tbsResponseData, signatureAlgorithm (RFC 6960 §4.2.1).
+    wrapped = der_elements(der_content(parsed.public_bytes(Encoding.DER)))[1][1]
+    basic = der_elements(der_content(wrapped))[1][1]
+    name = pss_hash_of(der_elements(der_content(basic))[1][1])
+    return next((known() for known in _HASHES if known.name == name), None)
+
+
 def _verify(key: Any, oid: x509.ObjectIdentifier, parsed: ocsp.OCSPResponse) -> None:
     """Raises InvalidSignature, also for a key of another kind than the signature's."""
-    signature, signed, digest = parsed.signature, parsed.tbs_response_bytes, parsed.signature_hash_algorithm
+    signature, signed, digest = parsed.signature, parsed.tbs_response_bytes, _signature_hash(parsed)
     pss = oid == SignatureAlgorithmOID.RSASSA_PSS
     if isinstance(key, PSSPublicKey) and pss:
         key = key.key
