@@ -198,8 +198,8 @@ class ServerConfig(_Config):
     #: Ask clients for a certificate: not (CERT_NONE), take what comes (CERT_OPTIONAL), insist on it
     #: (CERT_REQUIRED).
     verify_mode: ssl.VerifyMode = ssl.CERT_NONE
-    #: Ask clients for their certificates' OCSP status too (TLS 1.3, RFC 9846 §4.5.1.1). Not all of them bear to be
-    #: asked. What comes is treated as a client treats it.
+    #: Where a client is asked for a certificate, ask for its OCSP status too (TLS 1.3, RFC 9846 §4.5.1.1). A
+    #: response that comes is verified; few clients have one.
     status_request: bool = False
     #: Make every client return a cookie before anything costly is done for it (RFC 9846 §4.3.2).
     hello_retry_cookie: bool = False
