@@ -15,13 +15,16 @@ from __future__ import annotations
 import ssl
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import pytest
 
 from tests.support.engine import BOTH, ONLY_1_2, anchors, client, credentials, server
+from tests.support.ocsp import leaf, respond, trust
 from tests.support.pump import End, Pair
 from tlswrite.connection import TLSConnection
+from tlswrite.crypto.credentials import Credentials, load_credentials
 from tlswrite.errors import AlertReceived, InternalError, TLSError, TruncationError
 from tlswrite.iana import CipherSuite, ContentType, NamedGroup
 
@@ -81,6 +84,19 @@ def tls12_without_extended_main_secret() -> Pair:
     return Pair(client(**lax), new_server(**lax))
 
 
+@cache
+def stapling() -> Credentials:
+    made = leaf(key_type="ed25519")
+    return load_credentials(made.chain_pem, made.key_pem, ocsp_response=respond(about=made))
+
+
+def tls12_with_status() -> Pair:
+    return Pair(
+        client(**ONLY_1_2, trust_anchors=trust(), require_ocsp_status=True),
+        server(**ONLY_1_2, credentials=(stapling(),)),
+    )
+
+
 SCENARIOS = (
     plain,
     with_client_certificate,
@@ -89,6 +105,7 @@ SCENARIOS = (
     tls12,
     tls12_with_client_certificate,
     tls12_without_extended_main_secret,
+    tls12_with_status,
 )
 
 

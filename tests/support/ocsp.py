@@ -24,9 +24,15 @@ from tests.support.engine import HOST
 from tlswrite.crypto.credentials import Credentials, OCSPSource, load_credentials
 from tlswrite.crypto.selfsigned import Issued, make_certificate
 from tlswrite.crypto.trust import TrustAnchors
-from tlswrite.errors import BadCertificateStatusResponse, CertificateError, TLSError
+from tlswrite.errors import (
+    BadCertificateStatusResponse,
+    CertificateError,
+    DecodeError,
+    IllegalParameter,
+    TLSError,
+)
 from tlswrite.iana import AlertDescription
-from tlswrite.limits import OCSP_LIFETIME, OCSP_SKEW
+from tlswrite.limits import MAX_OCSP_RESPONSE, OCSP_LIFETIME, OCSP_SKEW
 
 NOW = datetime.now(UTC).replace(microsecond=0)
 HOUR, DAY = timedelta(hours=1), timedelta(days=1)
@@ -49,16 +55,16 @@ def namesake() -> Issued:
     return make_certificate([], common_name="OCSP test authority", is_ca=True)
 
 
-def leaf(*, must_staple: bool = False, client: bool = False) -> Issued:
+def leaf(*, must_staple: bool = False, client: bool = False, key_type: str = "ecdsa_secp256r1") -> Issued:
     """A certificate of the authority's; equal arguments give the same one."""
-    return _leaf(must_staple, client)
+    return _leaf(must_staple, client, key_type)
 
 
 @cache
-def _leaf(must_staple: bool, client: bool) -> Issued:
+def _leaf(must_staple: bool, client: bool, key_type: str) -> Issued:
     features = [(x509.TLSFeature([x509.TLSFeatureType.status_request]), False)] if must_staple else []
     names = ["client.example"] if client else [HOST]
-    return make_certificate(names, issuer=root(), extensions=features)
+    return make_certificate(names, issuer=root(), extensions=features, key_type=key_type)
 
 
 def leaf_credentials(
@@ -154,6 +160,19 @@ def respond(
 
 def unsuccessful(status: ocsp.OCSPResponseStatus) -> bytes:
     return ocsp.OCSPResponseBuilder.build_unsuccessful(status).public_bytes(Encoding.DER)
+
+
+#: Bodies of a CertificateStatus structure (RFC 6066 §8) that are none, and the error of each.
+MALFORMED: dict[str, tuple[bytes, type[TLSError]]] = {
+    "empty": (b"", DecodeError),
+    "no length": (b"\1", DecodeError),
+    "no response": (b"\1\0\0\0", DecodeError),
+    "short": (b"\1\0\0\2x", DecodeError),
+    "long": (b"\1\0\0\1xx", DecodeError),
+    "other type": (b"\2\0\0\1x", IllegalParameter),
+    "too large": (b"\1\0\x80\1" + bytes(MAX_OCSP_RESPONSE + 1), DecodeError),
+    "large": (b"\1\0\x80\0" + bytes(MAX_OCSP_RESPONSE), BadCertificateStatusResponse),
+}
 
 
 # ---- of every quality ------------------------------------------------------------------------------
