@@ -370,7 +370,7 @@ def _verify(key: Any, oid: x509.ObjectIdentifier, parsed: ocsp.OCSPResponse) -> 
     """Raises InvalidSignature, also for a key of another kind than the signature's."""
     signature, signed, digest = parsed.signature, parsed.tbs_response_bytes, _signature_hash(parsed)
     pss = oid == SignatureAlgorithmOID.RSASSA_PSS
-    if isinstance(key, PSSPublicKey) and pss:
+    if isinstance(key, PSSPublicKey) and pss and digest is not None and key.hash_name in (None, digest.name):
         key = key.key
     if isinstance(key, rsa.RSAPublicKey) and pss and digest is not None:
         key.verify(signature, signed, padding.PSS(padding.MGF1(digest), padding.PSS.AUTO), digest)

@@ -1,11 +1,14 @@
 #!/bin/sh
-# Responses by OpenSSL, of forms that the tests' own builder does not make: a signature by RSASSA-PSS, and answers
+# Responses by OpenSSL, of forms that the tests' own builder does not make: signatures by RSASSA-PSS, answers
 # about three certificates in one response, and SHA-1 in the signature of a response and of a responder's own
 # certificate. They end in 2126. The keys are thrown away. Usage: make.sh, in this directory.
 set -eu
 work=$(mktemp -d)
 trap 'rm -r "$work"' EXIT
-subject() { openssl req -new -newkey rsa:2048 -nodes -keyout "$work/$1.key" -subj "/CN=$1" -out "$work/$1.csr"; }
+subject() {
+    openssl req -new -newkey "${2:-rsa}" -pkeyopt rsa_keygen_bits:2048 -nodes -keyout "$work/$1.key" -subj "/CN=$1" \
+        -out "$work/$1.csr"
+}
 openssl req -x509 -newkey rsa:2048 -nodes -keyout "$work/root.key" -subj "/CN=OCSP vectors" -days 36500 -out root.pem
 for name in one two three; do
     subject "$name.example"
@@ -33,5 +36,9 @@ openssl x509 -req -sha1 -in "$work/responder.example.csr" -CA root.pem -CAkey "$
     -out "$work/responder.pem" -extfile "$work/usage"
 answer sha1.der root.pem root -rmd sha1 -cert "$work/one.pem"
 answer delegated.der "$work/responder.pem" responder.example -rmd sha256 -cert "$work/one.pem"
+subject pss.example rsa-pss
+openssl x509 -req -in "$work/pss.example.csr" -CA root.pem -CAkey "$work/root.key" -days 36500 \
+    -out "$work/pss.pem" -extfile "$work/usage"
+answer pss_key.der "$work/pss.pem" pss.example -rmd sha256 -cert "$work/one.pem"
 answer pss.der root.pem root -resp_no_certs -rsigopt rsa_padding_mode:pss -rmd sha384 -cert "$work/one.pem"
 answer many.der root.pem root -resp_no_certs -rmd sha256 -cert "$work/three.pem" -cert "$work/one.pem" -cert "$work/two.pem"
