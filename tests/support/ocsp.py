@@ -21,6 +21,8 @@ from cryptography.x509 import ocsp
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from tests.support.engine import HOST
+from tests.support.handshakes import Handshake, client_refuses
+from tlswrite.config import ClientConfig, ServerConfig
 from tlswrite.crypto.credentials import Credentials, OCSPSource, load_credentials
 from tlswrite.crypto.selfsigned import Issued, make_certificate
 from tlswrite.crypto.trust import TrustAnchors
@@ -173,6 +175,17 @@ MALFORMED: dict[str, tuple[bytes, type[TLSError]]] = {
     "too large": (b"\1\0\x80\1" + bytes(MAX_OCSP_RESPONSE + 1), DecodeError),
     "large": (b"\1\0\x80\0" + bytes(MAX_OCSP_RESPONSE), BadCertificateStatusResponse),
 }
+
+
+def check_absent(client: ClientConfig, server: ServerConfig, *, refused: bool) -> None:
+    """Asserts that the client refuses, or takes, the server's certificate without a status."""
+    if refused:
+        error = client_refuses(None, CertificateError, "without its OCSP", client=client, server=server)
+        assert error.alert == AlertDescription.BAD_CERTIFICATE
+    else:
+        made = Handshake(client, server)
+        assert made.complete, (made.client.error, made.server.error)
+        assert made.client.io.result is not None and made.client.io.result.ocsp_response is None
 
 
 # ---- of every quality ------------------------------------------------------------------------------
