@@ -15,7 +15,7 @@ from enum import IntFlag
 from pathlib import Path
 from typing import Any, Final
 
-from tlswrite.crypto.credentials import Credentials, Password, load_credentials
+from tlswrite.crypto.credentials import Credentials, OCSPSource, Password, load_credentials
 from tlswrite.crypto.groups import DEFAULT_GROUPS, ECDHE_GROUPS, GROUPS
 from tlswrite.crypto.signatures import DEFAULT_SCHEMES as TLS13_SCHEMES
 from tlswrite.crypto.signatures12 import PKCS1_SCHEMES, schemes_for
@@ -89,6 +89,8 @@ class _Config:
     key_update_records: int | None = None
     #: Certificates to trust. None: the system's (client), nobody (server).
     trust_anchors: TrustAnchors | None = None
+    #: Refuse a peer's certificate that comes without its OCSP status; clients can send theirs in TLS 1.3 alone.
+    require_ocsp_status: bool = False
     #: TLS 1.2: insist on the extension that binds the keys to the handshake (RFC 7627 §5.3).
     require_extended_main_secret: bool = True
     #: TLS 1.2: take part in renegotiations that this side's peer may ask for (RFC 5746, always secure): as a
@@ -112,6 +114,9 @@ class ClientConfig(_Config):
     verify_mode: ssl.VerifyMode = ssl.CERT_REQUIRED
     #: Verify that the certificate is for `server_hostname`.
     check_hostname: bool = True
+    #: Ask for the certificate's OCSP status (RFC 6066 §8). A response that comes is verified if the certificate is;
+    #: that one comes is insisted on where the certificate (RFC 7633) or `require_ocsp_status` says so.
+    status_request: bool = True
     #: Groups for which the first ClientHello carries shares; None: the best group, and x25519 where it is
     #: among the groups; empty: let the server choose, at the cost of a round trip (RFC 9846 §4.3.8).
     key_shares: tuple[NamedGroup, ...] | None = None
@@ -143,6 +148,10 @@ class ClientConfig(_Config):
             raise ConfigurationError(
                 "check_hostname needs a verified certificate: with verify_mode=CERT_NONE "
                 "set check_hostname=False"
+            )
+        if self.require_ocsp_status and not (self.status_request and self.verify_mode != ssl.CERT_NONE):
+            raise ConfigurationError(
+                "require_ocsp_status needs status_request, and a certificate that is verified (verify_mode)"
             )
         if self.credentials is not None:
             _check_credentials(self.credentials, self.signature_schemes)
@@ -189,6 +198,9 @@ class ServerConfig(_Config):
     #: Ask clients for a certificate: not (CERT_NONE), take what comes (CERT_OPTIONAL), insist on it
     #: (CERT_REQUIRED).
     verify_mode: ssl.VerifyMode = ssl.CERT_NONE
+    #: Where a client is asked for a certificate, ask for its OCSP status too (TLS 1.3, RFC 9846 §4.5.1.1). A
+    #: response that comes is verified; few clients have one.
+    status_request: bool = False
     #: Make every client return a cookie before anything costly is done for it (RFC 9846 §4.3.2).
     hello_retry_cookie: bool = False
     sni_callback: SNICallback | None = None
@@ -225,6 +237,8 @@ class ServerConfig(_Config):
             )
         for credentials in self.credentials:
             _check_credentials(credentials, self.signature_schemes)
+        if self.require_ocsp_status and not self.status_request:
+            raise ConfigurationError("require_ocsp_status needs status_request")
         if self.verify_mode != ssl.CERT_NONE and self.trust_anchors is None:
             raise ConfigurationError(
                 "client certificates are asked for but nobody is trusted: give trust_anchors or cafile"
@@ -237,14 +251,16 @@ class ServerConfig(_Config):
         keyfile: _Path | None = None,
         password: Password | None = None,
         cafile: _Path | None = None,
+        *,
+        ocsp_response: OCSPSource | None = None,
         **fields: Any,
     ) -> ServerConfig:
         """Read PEM files: the certificate chain, its key, and anchors for client certificates.
 
-        Without `keyfile` the private key is in `certfile`. Raises `OSError` for a file that cannot be read,
-        `ConfigurationError` for one that does not hold what it should.
+        Without `keyfile` the private key is in `certfile`. `ocsp_response` is as in `Credentials`. Raises
+        `OSError` for a file that cannot be read, `ConfigurationError` for one that does not hold what it should.
         """
-        fields["credentials"] = (_read_credentials(certfile, keyfile, password),)
+        fields["credentials"] = (_read_credentials(certfile, keyfile, password, ocsp_response),)
         if cafile is not None:
             fields["trust_anchors"] = TrustAnchors.from_file(cafile)
         return cls(**fields)
@@ -351,6 +367,12 @@ def _check_credentials(credentials: Credentials, schemes: tuple[SignatureScheme,
         )
 
 
-def _read_credentials(certfile: _Path, keyfile: _Path | None, password: Password | None) -> Credentials:
+def _read_credentials(
+    certfile: _Path,
+    keyfile: _Path | None,
+    password: Password | None,
+    ocsp_response: OCSPSource | None = None,
+) -> Credentials:
     certificate = Path(certfile).read_bytes()
-    return load_credentials(certificate, None if keyfile is None else Path(keyfile).read_bytes(), password)
+    key = None if keyfile is None else Path(keyfile).read_bytes()
+    return load_credentials(certificate, key, password, ocsp_response=ocsp_response)

@@ -103,6 +103,19 @@ MAX_EMPTY_RECORDS: Final = 32
 #: what servers that accept it commonly allow. Bytes.
 MAX_SKIPPED_EARLY_DATA: Final = 32768
 
+#: Largest OCSP response, one's own or a peer's; the usual ones have 500 to 4000. Bytes.
+MAX_OCSP_RESPONSE: Final = 32768
+
+#: Answers in one OCSP response, and certificates tried as its responder's: each costs two signature checks.
+MAX_OCSP_ANSWERS: Final = 16
+MAX_OCSP_RESPONDERS: Final = 4
+
+#: How far apart the clocks of an OCSP responder and of this side may be. Seconds.
+OCSP_SKEW: Final = 300
+
+#: How long an OCSP response without nextUpdate is good, as Mozilla's pkix has it. Seconds.
+OCSP_LIFETIME: Final = 24 * 3600
+
 #: Certificates in one chain.
 MAX_CHAIN_LENGTH: Final = 16
 

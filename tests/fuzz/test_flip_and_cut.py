@@ -21,8 +21,10 @@ from typing import Any
 import pytest
 
 from tests.support.engine import BOTH, ONLY_1_2, anchors, client, credentials, server
+from tests.support.ocsp import leaf, respond, trust
 from tests.support.pump import End, Pair
 from tlswrite.connection import TLSConnection
+from tlswrite.crypto.credentials import Credentials, load_credentials
 from tlswrite.crypto.tickets import TicketKeys
 from tlswrite.errors import AlertReceived, InternalError, TLSError, TruncationError
 from tlswrite.iana import CipherSuite, ContentType, NamedGroup
@@ -127,6 +129,19 @@ def test_resuming_resumes() -> None:
         assert pair.client.connection.session_reused and pair.server.connection.session_reused
 
 
+@cache
+def stapling() -> Credentials:
+    made = leaf(key_type="ed25519")
+    return load_credentials(made.chain_pem, made.key_pem, ocsp_response=respond(about=made))
+
+
+def tls12_with_status() -> Pair:
+    return Pair(
+        client(**ONLY_1_2, trust_anchors=trust(), require_ocsp_status=True),
+        server(**ONLY_1_2, credentials=(stapling(),)),
+    )
+
+
 SCENARIOS = (
     plain,
     with_client_certificate,
@@ -138,6 +153,7 @@ SCENARIOS = (
     resumed,
     resumed_after_retry,
     tls12_resumed,
+    tls12_with_status,
 )
 
 

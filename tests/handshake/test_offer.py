@@ -65,6 +65,7 @@ def test_a_plain_offer_says_what_the_configuration_says() -> None:
     assert hello.cipher_suites == tuple(CipherSuite)[1:4]
     assert [code for code, _ in hello.extensions] == [
         ExtensionType.SERVER_NAME,
+        ExtensionType.STATUS_REQUEST,
         ExtensionType.SUPPORTED_GROUPS,
         ExtensionType.SIGNATURE_ALGORITHMS,
         ExtensionType.SIGNATURE_ALGORITHMS_CERT,
@@ -76,6 +77,8 @@ def test_a_plain_offer_says_what_the_configuration_says() -> None:
     ]
     assert offer.extension_types == {code for code, _ in hello.extensions}
     assert ext.parse_server_name(data(offer, ExtensionType.SERVER_NAME)) == HOST == offer.server_name
+    # RFC 6066 §8: of any responder, and nothing in particular.
+    assert ext.parse_status_request(data(offer, ExtensionType.STATUS_REQUEST)) == ((), b"")
     assert ext.parse_supported_groups(data(offer, ExtensionType.SUPPORTED_GROUPS)) == GROUPS
     schemes = ext.parse_signature_algorithms(data(offer, ExtensionType.SIGNATURE_ALGORITHMS))
     assert schemes == DEFAULT_SCHEMES

@@ -69,6 +69,7 @@ def test_it_is_a_socket_that_took_over_the_descriptor() -> None:
         assert sock.server_hostname == HOST and not sock.server_side
         assert (sock.version(), sock.cipher(), sock.group(), sock.compression()) == (None,) * 4
         assert not sock.session_reused and sock.pending() == 0
+        assert sock.ocsp_response is None
         with pytest.raises(ValueError, match="handshake not done"):
             sock.getpeercert()
     assert sock.fileno() == -1

@@ -105,6 +105,16 @@ class Facts:
         verified = isinstance(self.config, ServerConfig) or self.config.verify_mode != ssl.CERT_NONE
         return x509.peercert_dict(facts.peer_chain[0]) if verified else {}
 
+    @property
+    def ocsp_response(self) -> bytes | None:
+        """The OCSPResponse (DER) that the peer stapled to its certificate (SSL_get_tlsext_status_ocsp_resp).
+
+        It was verified, as the certificate was: not with `verify_mode` CERT_NONE. None before the handshake is
+        complete, where none came, and where a session was resumed, which shows no certificate.
+        """
+        facts = self._control.negotiated
+        return None if facts is None else facts.ocsp_response
+
     def get_channel_binding(self, cb_type: str = "tls-exporter") -> bytes | None:
         """Channel binding data: "tls-exporter" (RFC 9266), "tls-server-end-point" and "tls-unique" (RFC 5929).
 

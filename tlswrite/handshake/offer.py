@@ -165,6 +165,8 @@ def make_offer(
             # RFC 5077 §3.2: the ticket, or nothing, which asks for one.
             ticket = session.ticket if session is not None and session.version == _TLS_1_2 else b""
             answered.append((ExtensionType.SESSION_TICKET, ticket))
+    if config.status_request:
+        answered.append((ExtensionType.STATUS_REQUEST, ext.encode_status_request()))
     answered.append((ExtensionType.SUPPORTED_GROUPS, ext.encode_supported_groups(groups)))
     answered.append((ExtensionType.SIGNATURE_ALGORITHMS, ext.encode_signature_algorithms(schemes)))
     answered.append((ExtensionType.SIGNATURE_ALGORITHMS_CERT, _SIGNATURE_ALGORITHMS_CERT))

@@ -39,13 +39,14 @@ _HASH: Final = "sha256"
 def client_context(config: ClientConfig) -> bytes:
     """The settings under which a client's session was made: identity, protocols, verification. 32 bytes."""
     own = b"" if config.credentials is None else config.credentials.chain[0]
-    flags = bytes((config.verify_mode, config.check_hostname))
+    flags = bytes((config.verify_mode, config.check_hostname, config.require_ocsp_status))
     return _digest(b"client", own, flags, *(protocol.encode() for protocol in config.alpn_protocols))
 
 
 def server_context(config: ServerConfig, certificate: bytes) -> bytes:
     """The settings under which a server's session was made, and the certificate it showed. 32 bytes."""
-    return _digest(b"server", certificate, bytes((config.verify_mode,)), config.session_id_context)
+    flags = bytes((config.verify_mode, config.require_ocsp_status))
+    return _digest(b"server", certificate, flags, config.session_id_context)
 
 
 def session_key(config: ClientConfig, server_hostname: str | None) -> bytes:

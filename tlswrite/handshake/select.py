@@ -78,6 +78,8 @@ class ClientOffer:
     record_size_limit: int | None
     #: In bytes.
     max_fragment_length: int | None
+    #: Whether an OCSP response is welcome (RFC 6066 §8).
+    status_request: bool
     post_handshake_auth: bool
     #: TLS 1.3: the pre-shared keys, and how the client would use them (RFC 9846 §4.3.9, §4.3.11).
     psks: OfferedPsks | None = field(default=None, repr=False)
@@ -143,6 +145,7 @@ def _common(hello: ClientHello, data: dict[int, bytes], schemes: tuple[int, ...]
     certificate_schemes = data.get(ExtensionType.SIGNATURE_ALGORITHMS_CERT)
     alpn = data.get(ExtensionType.APPLICATION_LAYER_PROTOCOL_NEGOTIATION)
     server_name = data.get(ExtensionType.SERVER_NAME)
+    status_request = data.get(ExtensionType.STATUS_REQUEST)
     limit = data.get(ExtensionType.RECORD_SIZE_LIMIT)
     fragment_length = data.get(ExtensionType.MAX_FRAGMENT_LENGTH)
     return {
@@ -152,6 +155,8 @@ def _common(hello: ClientHello, data: dict[int, bytes], schemes: tuple[int, ...]
         ),
         "alpn": () if alpn is None else ext.parse_alpn(alpn),
         "server_name": None if server_name is None else ext.parse_server_name(server_name),
+        # RFC 6066 §8: of any responder; requests for other kinds of status are ignored.
+        "status_request": status_request is not None and ext.parse_status_request(status_request) is not None,
         # RFC 8449 §4: a server does not hold a client to the largest value that TLS 1.3 has.
         "record_size_limit": None if limit is None else ext.parse_record_size_limit(limit),
         # RFC 6066 §4: another value: "illegal_parameter".

@@ -252,6 +252,11 @@ class TLSSocket(Carrier):
     def session(self, session: Session | None) -> None:
         self._connection.session = session
 
+    @property
+    def ocsp_response(self) -> bytes | None:
+        """The OCSP response that the peer stapled to its certificate, in DER form; None where none came."""
+        return self._connection.ocsp_response
+
     def compression(self) -> None:
         """None: there is no compression here."""
         return None

@@ -16,7 +16,7 @@ from tlswrite.crypto import certificates, signatures12, x509
 from tlswrite.crypto.credentials import Credentials
 from tlswrite.crypto.signatures import PublicKey
 from tlswrite.crypto.suites import SUITES
-from tlswrite.crypto.trust import TrustAnchors
+from tlswrite.crypto.trust import TrustAnchors, VerifiedChain
 from tlswrite.errors import DecodeError, HandshakeFailure, IllegalParameter, ProtocolVersionError
 from tlswrite.handshake.entropy import Entropy
 from tlswrite.handshake.negotiated import Negotiated
@@ -43,6 +43,7 @@ from tlswrite.messages.hello import ServerHello
 from tlswrite.messages.tls12 import (
     Certificate12,
     CertificateRequest12,
+    CertificateStatus,
     ClientKeyExchange,
     NewSessionTicket12,
     ServerHelloDone,
@@ -57,6 +58,12 @@ __all__ = ["ClientHandshake"]
 WAIT_SH: Final = Wait("WAIT_SH", HandshakeType.SERVER_HELLO, ignored=HELLO_REQUEST)
 WAIT_CERT: Final = Wait("WAIT_CERT", HandshakeType.CERTIFICATE, ignored=HELLO_REQUEST)
 WAIT_SKE: Final = Wait("WAIT_SKE", HandshakeType.SERVER_KEY_EXCHANGE, ignored=HELLO_REQUEST)
+WAIT_CS_SKE: Final = Wait(
+    "WAIT_CS_SKE",
+    HandshakeType.CERTIFICATE_STATUS,
+    HandshakeType.SERVER_KEY_EXCHANGE,
+    ignored=HELLO_REQUEST,
+)
 WAIT_CR_SHD: Final = Wait(
     "WAIT_CR_SHD",
     HandshakeType.CERTIFICATE_REQUEST,
@@ -79,11 +86,14 @@ class ClientHandshake(Handshake12):
         "entropy",
         "group",
         "local_scheme",
+        "ocsp_response",
         "offer",
+        "path",
         "public",
         "request",
         "server_hostname",
         "session_id",
+        "status_due",
         "ticket",
         "ticket_due",
     )
@@ -111,6 +121,11 @@ class ClientHandshake(Handshake12):
         self.credentials: Credentials | None = None
         self.local_scheme: SignatureScheme | None = None
         self.group: NamedGroup | None = None
+        #: The path by which the server's certificate was verified.
+        self.path: VerifiedChain | None = None
+        #: Whether the server announced a CertificateStatus, and what came.
+        self.status_due = False
+        self.ocsp_response: bytes | None = None
         #: Whether the server announced a ticket, and what came.
         self.ticket_due = False
         self.ticket: NewSessionTicket12 | None = None
@@ -175,6 +190,10 @@ class ClientHandshake(Handshake12):
                 "the server has no extended main secret (RFC 7627), without which keys are not bound to "
                 "the handshake (require_extended_main_secret=False does without)"
             )
+        status = data.get(ExtensionType.STATUS_REQUEST)
+        if status is not None:
+            ext.parse_status_request_empty(status)
+            self.status_due = True
         ticket = data.get(ExtensionType.SESSION_TICKET)
         if ticket:
             # RFC 5077 §3.2: extension_data of the server's answer is empty.
@@ -259,7 +278,8 @@ class ClientHandshake(Handshake12):
         public_key = certificates.public_key(chain[0])
         if config.verify_mode != ssl.CERT_NONE:
             anchors = TrustAnchors.system() if config.trust_anchors is None else config.trust_anchors
-            x509.verify_server(chain, anchors, self.server_hostname if config.check_hostname else None)
+            hostname = self.server_hostname if config.check_hostname else None
+            self.path = x509.verify_server(chain, anchors, hostname)
         if signatures12.authentication_of(public_key) != self.suite.authentication:
             # RFC 5246 §7.4.2: the key MUST be of the kind that the suite names.
             raise IllegalParameter(
@@ -270,10 +290,30 @@ class ClientHandshake(Handshake12):
         self.add(raw)
         return public_key
 
+    def receive_status(self) -> Generator[Wait, Message, bytes]:
+        """WAIT_CS_SKE: the CertificateStatus, if it was announced and comes; returns the ServerKeyExchange."""
+        config = self.config
+        # RFC 6066 §8: immediately after the Certificate, and only where it was announced.
+        message_type, raw = yield WAIT_CS_SKE if self.status_due else WAIT_SKE
+        if message_type == HandshakeType.CERTIFICATE_STATUS:
+            self.ocsp_response = CertificateStatus.parse(raw[4:]).response
+            self.add(raw)
+        if self.path is not None:
+            self.ocsp_response = x509.check_status(
+                self.path,
+                self.peer_chain,
+                self.ocsp_response,
+                asked=config.status_request,
+                required=config.require_ocsp_status,
+            )
+        if message_type == HandshakeType.CERTIFICATE_STATUS:
+            _, raw = yield WAIT_SKE
+        return raw
+
     def receive_key_exchange(self, public_key: PublicKey) -> Generator[Wait, Message, None]:
         """WAIT_SKE: the server's share, signed."""
         config = self.config
-        _, raw = yield WAIT_SKE
+        raw = yield from self.receive_status()
         exchange = ServerKeyExchange.parse(raw[4:])
         if exchange.group not in self.offer.groups:
             # RFC 8422 §5.4: a curve that was not offered: "illegal_parameter".
@@ -409,6 +449,7 @@ class ClientHandshake(Handshake12):
             alpn=self.alpn,
             server_name=self.offer.server_name,
             peer_chain=self.peer_chain,
+            ocsp_response=self.ocsp_response,
             extended_main_secret=self.extended,
             local_certificate=None if credentials is None else credentials.chain[0],
             signature_scheme=self.peer_scheme,

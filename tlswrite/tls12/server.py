@@ -47,6 +47,7 @@ from tlswrite.messages.hello import DOWNGRADE_TLS12, ClientHello, ServerHello
 from tlswrite.messages.tls12 import (
     Certificate12,
     CertificateRequest12,
+    CertificateStatus,
     ClientKeyExchange,
     NewSessionTicket12,
     ServerHelloDone,
@@ -77,6 +78,7 @@ class ServerHandshake(Handshake12):
         "scheme",
         "session_id",
         "share",
+        "staple",
         "ticket_due",
     )
 
@@ -94,6 +96,8 @@ class ServerHandshake(Handshake12):
         self.entropy = entropy
         #: Of the ServerHello, and whether a ticket is announced in it.
         self.session_id = b""
+        #: The OCSP response to send behind the certificate.
+        self.staple: bytes | None = None
         self.ticket_due = False
 
     def run(self, hello: ClientHello, raw: bytes) -> HandshakeGenerator:
@@ -283,10 +287,13 @@ class ServerHandshake(Handshake12):
     # ---- the first flight ---------------------------------------------------------------------------
 
     def send_flight(self, hello: ClientHello) -> None:
-        """ServerHello, Certificate, ServerKeyExchange, [CertificateRequest,] ServerHelloDone."""
+        """ServerHello to ServerHelloDone."""
         config = self.config
+        self.staple = self.credentials.staple() if self.offer.status_request else None
         flight = self.server_hello(hello)
         flight += Certificate12(self.credentials.chain).encode()
+        if self.staple is not None:
+            flight += CertificateStatus(self.staple).encode()
         flight += self.key_exchange()
         if config.verify_mode != ssl.CERT_NONE:
             flight += CertificateRequest12(
@@ -340,6 +347,9 @@ class ServerHandshake(Handshake12):
         if self.ticket_due:
             # RFC 5077 §3.2: empty: a NewSessionTicket follows.
             yield ExtensionType.SESSION_TICKET, b""
+        if self.staple is not None:
+            # RFC 6066 §8: empty: a CertificateStatus follows the Certificate.
+            yield ExtensionType.STATUS_REQUEST, ext.encode_status_request_empty()
         if offer.server_name is not None and self.session is None:
             # RFC 6066 §3: the name was used, which an empty extension says; not where a session is resumed.
             yield ExtensionType.SERVER_NAME, b""
@@ -370,7 +380,9 @@ class ServerHandshake(Handshake12):
             if not signatures12.authentication_of(certificates.public_key(chain[0])):
                 # RFC 5246 §7.4.6: of a kind that the CertificateRequest lists.
                 raise IllegalParameter("the client's certificate has a key that signs nothing in TLS 1.2")
-            x509.verify_client(chain, config.trust_anchors)
+            path = x509.verify_client(chain, config.trust_anchors)
+            # RFC 6066 §8: a client has no way to send its status.
+            x509.check_status(path, chain, None, asked=False, required=config.require_ocsp_status)
         elif config.verify_mode == ssl.CERT_REQUIRED:
             # RFC 5246 §7.4.6: without one the server MAY abort: "handshake_failure".
             raise HandshakeFailure("a client certificate is required and the client sent none")

@@ -45,6 +45,7 @@ from tlswrite.record.protection import TLS13Opener, TLS13Sealer
 from tlswrite.session import Session
 from tlswrite.tls13.authentication import (
     WAIT_CERT,
+    Request,
     certificate_messages,
     client_credentials,
     finished_message,
@@ -88,6 +89,7 @@ class ClientHandshake:
         "local_scheme",
         "max_receive",
         "max_send",
+        "ocsp_response",
         "offer",
         "opener",
         "peer_chain",
@@ -124,9 +126,10 @@ class ClientHandshake:
         self.transcript.add(offer.message)
         self.alpn: str | None = None
         self.max_send = self.max_receive = NO_LIMIT
-        #: Context and schemes of the server's CertificateRequest.
-        self.request: tuple[bytes, tuple[int, ...]] | None = None
+        #: The server's CertificateRequest.
+        self.request: Request | None = None
         self.peer_chain: tuple[bytes, ...] = ()
+        self.ocsp_response: bytes | None = None
         self.peer_scheme: int | None = None
         self.local_scheme: SignatureScheme | None = None
         #: The session that the server resumes.
@@ -331,22 +334,26 @@ class ClientHandshake:
         message_type, raw = yield WAIT_CERT_CR
         if message_type == HandshakeType.CERTIFICATE_REQUEST:
             self.request = parse_certificate_request(raw)
-            if self.request[0]:
+            if self.request.context:
                 # RFC 9846 §4.4.2: zero length unless used after the handshake.
                 raise IllegalParameter("a CertificateRequest with a context in the handshake")
             self.transcript.add(raw)
             _, raw = yield WAIT_CERT
-        chain = parse_certificate(raw, b"", self.offer.extension_types)
+        chain, response = parse_certificate(raw, b"", self.offer.extension_types)
         if not chain:
             # RFC 9846 §4.5.1.3: an empty Certificate of a server: "decode_error".
             raise DecodeError("the server sent no certificate")
         public_key = certificates.public_key(chain[0])
         if config.verify_mode != ssl.CERT_NONE:
             anchors = TrustAnchors.system() if config.trust_anchors is None else config.trust_anchors
-            x509.verify_server(chain, anchors, self.server_hostname if config.check_hostname else None)
+            path = x509.verify_server(chain, anchors, self.server_hostname if config.check_hostname else None)
+            response = x509.check_status(
+                path, chain, response, asked=config.status_request, required=config.require_ocsp_status
+            )
             chain = shared_chain(chain)
         self.transcript.add(raw)
         self.peer_chain = chain
+        self.ocsp_response = response
         self.peer_scheme = yield from receive_certificate_verify(
             self.transcript, public_key, config.tls13_schemes, SERVER_CONTEXT
         )
@@ -363,9 +370,14 @@ class ClientHandshake:
         flight = b""
         credentials = None
         if self.request is not None:
-            credentials, self.local_scheme = client_credentials(config, self.request[1])
+            credentials, self.local_scheme = client_credentials(config, self.request.schemes)
             flight = certificate_messages(
-                transcript, credentials, self.local_scheme, CLIENT_CONTEXT, self.entropy
+                transcript,
+                credentials,
+                self.local_scheme,
+                CLIENT_CONTEXT,
+                self.entropy,
+                status=self.request.status,
             )
         io.send(flight + finished_message(transcript, suite, schedule.client_handshake))
         io.set_write_protection(new_sealer(suite, schedule.client_application, config, self.max_send))
@@ -376,6 +388,7 @@ class ClientHandshake:
             alpn=self.alpn,
             server_name=self.offer.server_name,
             peer_chain=self.peer_chain,
+            ocsp_response=self.ocsp_response,
             local_certificate=None if credentials is None else credentials.chain[0],
             signature_scheme=self.peer_scheme,
             local_signature_scheme=self.local_scheme,

@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from tlswrite import limits
 from tlswrite.config import ClientConfig, ServerConfig
-from tlswrite.crypto import certificates, x509
+from tlswrite.crypto import certificates
 from tlswrite.crypto.signatures import CLIENT_CONTEXT
 from tlswrite.errors import (
     CallerError,
@@ -37,10 +37,12 @@ from tlswrite.tls13.authentication import (
     certificate_request,
     client_credentials,
     finished_message,
+    may_answer,
     parse_certificate,
     parse_certificate_request,
     receive_certificate_verify,
     receive_finished,
+    verify_client,
 )
 from tlswrite.tls13.protection import new_opener, new_sealer
 from tlswrite.tls13.schedule import export, next_application_secret, resumption_psk
@@ -262,13 +264,21 @@ class PostHandshake:
     def _authenticate(self, raw: bytes, io: HandshakeIO) -> None:
         """Client: answer a CertificateRequest (RFC 9846 §4.7.2)."""
         assert self._transcript is not None and isinstance(self._config, ClientConfig)
-        context, schemes = parse_certificate_request(raw)
-        credentials, scheme = client_credentials(self._config, schemes)
+        request = parse_certificate_request(raw)
+        credentials, scheme = client_credentials(self._config, request.schemes)
         # RFC 9846 §4.5: the context is ClientHello ... client Finished, and the request; later requests
         # are not part of it.
         transcript = self._transcript.fork()
         transcript.add(raw)
-        answer = certificate_messages(transcript, credentials, scheme, CLIENT_CONTEXT, self._entropy, context)
+        answer = certificate_messages(
+            transcript,
+            credentials,
+            scheme,
+            CLIENT_CONTEXT,
+            self._entropy,
+            request.context,
+            status=request.status,
+        )
         # RFC 9846 §4.5: the base key is client_application_traffic_secret_N. §4.7.2: all messages of a
         # response appear consecutively on the wire.
         io.send(answer + finished_message(transcript, self._facts.suite, self._send_secret))
@@ -285,13 +295,14 @@ class PostHandshake:
             )
         # RFC 9846 §4.4.2: unique on this connection, and unpredictable to the client.
         context = self._entropy.random(16)
-        request = certificate_request(context, self._config.tls13_schemes, self._config.trust_anchors)
+        request = certificate_request(context, self._config)
         self._asked = {**(self._asked or {}), context: request}
         io.send(request)
 
     def _receive_answer(self, io: HandshakeIO) -> Generator[Wait, Message, None]:
         """Server: WAIT_CERT, WAIT_CV where the client has a certificate, WAIT_FINISHED."""
         assert self._transcript is not None and self._asked is not None
+        assert isinstance(self._config, ServerConfig)
         config, suite = self._config, self._facts.suite
         _, raw = yield WAIT_CERT
         context = Certificate.parse(raw[4:]).request_context
@@ -299,15 +310,14 @@ class PostHandshake:
         if request is None:
             # RFC 9846 §4.5.1: the context echoes that of a CertificateRequest.
             raise IllegalParameter("a Certificate that answers no CertificateRequest")
-        chain = parse_certificate(raw, context, ())
+        chain, response = parse_certificate(raw, context, may_answer(config))
         transcript = self._transcript.fork()
         transcript.add(request)
         transcript.add(raw)
         scheme = None
         if chain:
-            assert config.trust_anchors is not None
             public_key = certificates.public_key(chain[0])
-            x509.verify_client(chain, config.trust_anchors)
+            response = verify_client(config, chain, response)
             scheme = yield from receive_certificate_verify(
                 transcript, public_key, config.tls13_schemes, CLIENT_CONTEXT
             )
@@ -315,5 +325,5 @@ class PostHandshake:
         if not chain and config.verify_mode == ssl.CERT_REQUIRED:
             # RFC 9846 §4.5.1.3: "certificate_required", at the server's discretion.
             raise CertificateRequired("a client certificate was asked for and the client sent none")
-        self._facts = replace(self._facts, peer_chain=chain, signature_scheme=scheme)
+        self._facts = replace(self._facts, peer_chain=chain, ocsp_response=response, signature_scheme=scheme)
         io.complete(self._facts, self)

@@ -11,7 +11,7 @@ import ssl
 from collections.abc import Generator
 
 from tlswrite.config import ServerConfig
-from tlswrite.crypto import certificates, x509
+from tlswrite.crypto import certificates
 from tlswrite.crypto.credentials import Credentials
 from tlswrite.crypto.kdf import compare, hmac_digest
 from tlswrite.crypto.signatures import CLIENT_CONTEXT, SERVER_CONTEXT
@@ -51,9 +51,11 @@ from tlswrite.tls13.authentication import (
     certificate_messages,
     certificate_request,
     finished_message,
+    may_answer,
     parse_certificate,
     receive_certificate_verify,
     receive_finished,
+    verify_client,
 )
 from tlswrite.tls13.post_handshake import PostHandshake
 from tlswrite.tls13.protection import (
@@ -93,6 +95,7 @@ class ServerHandshake:
         "io",
         "max_receive",
         "max_send",
+        "ocsp_response",
         "offer",
         "peer_chain",
         "peer_scheme",
@@ -120,6 +123,7 @@ class ServerHandshake:
         self.alpn: str | None = None
         self.max_send = self.max_receive = NO_LIMIT
         self.peer_chain: tuple[bytes, ...] = ()
+        self.ocsp_response: bytes | None = None
         self.peer_scheme: int | None = None
         self.ccs_sent = False
         #: The session that is resumed, and the index of its key in the client's list.
@@ -283,7 +287,12 @@ class ServerHandshake:
         transcript.add(flight)
         if full:
             flight += certificate_messages(
-                transcript, self.credentials, self.scheme, SERVER_CONTEXT, self.entropy
+                transcript,
+                self.credentials,
+                self.scheme,
+                SERVER_CONTEXT,
+                self.entropy,
+                status=self.offer.status_request,
             )
         flight += finished_message(transcript, suite, schedule.server_handshake)
         io.send(flight)
@@ -318,17 +327,16 @@ class ServerHandshake:
     def certificate_request(self) -> bytes:
         """The CertificateRequest of the handshake."""
         # RFC 9846 §4.4.2: the context is empty in the handshake.
-        return certificate_request(b"", self.config.tls13_schemes, self.config.trust_anchors)
+        return certificate_request(b"", self.config)
 
     def receive_client_identity(self) -> Generator[Wait, Message, None]:
         """WAIT_CERT, and WAIT_CV where the client has a certificate."""
         config = self.config
         _, raw = yield WAIT_CERT
-        chain = parse_certificate(raw, b"", ())
+        chain, response = parse_certificate(raw, b"", may_answer(config))
         if chain:
             public_key = certificates.public_key(chain[0])
-            assert config.trust_anchors is not None, "ServerConfig sees to it"
-            x509.verify_client(chain, config.trust_anchors)
+            self.ocsp_response = verify_client(config, chain, response)
         elif config.verify_mode == ssl.CERT_REQUIRED:
             # RFC 9846 §4.5.1.3: at the server's discretion: "certificate_required".
             raise CertificateRequired("a client certificate is required and the client sent none")
@@ -350,6 +358,7 @@ class ServerHandshake:
             alpn=self.alpn,
             server_name=self.offer.server_name,
             peer_chain=self.peer_chain,
+            ocsp_response=self.ocsp_response,
             local_certificate=self.credentials.chain[0],
             signature_scheme=self.peer_scheme,
             local_signature_scheme=self.scheme if self.session is None else None,
