@@ -40,6 +40,10 @@ func main() {
 		fmt.Println(runtime.Version())
 		return
 	}
+	if os.Args[1] == "resume" {
+		resume(os.Args[2])
+		return
+	}
 	var s setup
 	check(json.Unmarshal([]byte(os.Args[1]), &s))
 	conn := meet(&s, config(&s))
