@@ -91,6 +91,8 @@ class Setup:
     client_certificate: bool = False
     #: The server's certificate is of an authority that the client does not trust.
     untrusted: bool = False
+    #: What a peer that is a client asks for. Bytes.
+    max_fragment_length: int | None = None
     #: Further fields of the engine's configuration.
     ours: dict[str, Any] = field(default_factory=dict)
 
@@ -173,8 +175,12 @@ class Peer:
     key_types12: ClassVar[tuple[str, ...]] = KEY_TYPES
     #: Roles in which it can be told to ask for max_fragment_length (client), or knows it (server).
     max_fragment_length: ClassVar[tuple[str, ...]] = ()
-    #: It takes part in a renegotiation that our server asks for; it begins one as a client.
+    #: As a client: it follows a server's HelloRequest, or warns (False).
     follows_hello_request: ClassVar[bool] = False
+    #: Roles in which it bears application data between a HelloRequest or ClientHello and what answers it.
+    interleaves: ClassVar[tuple[str, ...]] = ()
+    #: As a server: it follows a client that renegotiates (True), warns (False), or ends the connection (None).
+    takes_client_renegotiation: ClassVar[bool | None] = False
     #: Roles in which it refuses the other side's certificate, or the lack of one.
     verifies: ClassVar[tuple[str, ...]] = ("server", "client")
 

@@ -8,11 +8,16 @@ from typing import Any
 import pytest
 
 from tests.interop.suite import InteropSuite, parametrize_for_peer
+from tests.interop.suite12 import InteropSuite12, parametrize_for_peer12
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    if metafunc.cls is not None and issubclass(metafunc.cls, InteropSuite):
+    if metafunc.cls is None:
+        return
+    if issubclass(metafunc.cls, InteropSuite):
         parametrize_for_peer(metafunc)
+    elif issubclass(metafunc.cls, InteropSuite12):
+        parametrize_for_peer12(metafunc)
 
 
 def pytest_terminal_summary(terminalreporter: Any) -> None:

@@ -37,6 +37,7 @@ NO_CERTIFICATE = (
     AlertDescription.CERTIFICATE_REQUIRED,
     AlertDescription.HANDSHAKE_FAILURE,
     AlertDescription.BAD_CERTIFICATE,
+    AlertDescription.DECODE_ERROR,  # GnuTLS in TLS 1.2
 )
 UNTRUSTED = (
     AlertDescription.UNKNOWN_CA,

@@ -29,6 +29,7 @@ from tests.interop.base import (
 )
 from tests.interop.process import Child
 from tests.interop.suite import InteropSuite
+from tests.interop.suite12 import InteropSuite12
 from tests.support.pump import Link
 from tlswrite.crypto.suites import SUITES
 from tlswrite.errors import TruncationError
@@ -47,6 +48,8 @@ def _cipher(suite: CipherSuite) -> str:
 
 class GnuTLS(Peer):
     name = "gnutls"
+    follows_hello_request = True
+    takes_client_renegotiation = True
     flows = ("pipe",)
     record_size_limit = ("server",)  # gnutls-cli drops what of its input is more than a record
     cookie_alone = False
@@ -205,3 +208,7 @@ class TestGnuTLS(InteropSuite):
             with pytest.raises(TruncationError):  # it does not answer
                 link.exchange(b"", None)
             assert session.wait()["close_notify"]
+
+
+class TestGnuTLS12(InteropSuite12):
+    peer = GnuTLS()

@@ -15,6 +15,7 @@ from pathlib import Path
 from tests.interop.base import ECDHE, Missing, Peer, Session, Setup
 from tests.interop.script import run_script
 from tests.interop.suite import InteropSuite
+from tests.interop.suite12 import InteropSuite12
 from tlswrite.iana import NamedGroup
 
 SOURCE = Path(__file__).parent / "go"
@@ -23,6 +24,8 @@ BUILD_LIMIT = 600
 
 class Go(Peer):
     name = "go"
+    follows_hello_request = True
+    takes_client_renegotiation = None
     groups = (
         *ECDHE,
         NamedGroup.X25519MLKEM768,
@@ -30,6 +33,7 @@ class Go(Peer):
         NamedGroup.SecP384r1MLKEM1024,
     )
     key_types = ("ecdsa_secp256r1", "ecdsa_secp384r1", "ecdsa_secp521r1", "rsa", "ed25519")
+    key_types12 = key_types
 
     def version(self) -> str:
         return subprocess.check_output([_program(), "version"], text=True).strip()
@@ -79,4 +83,8 @@ def _toolchain() -> str:
 
 
 class TestGo(InteropSuite):
+    peer = Go()
+
+
+class TestGo12(InteropSuite12):
     peer = Go()

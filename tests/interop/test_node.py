@@ -11,12 +11,15 @@ from pathlib import Path
 from tests.interop.base import Missing, Peer, Session, Setup
 from tests.interop.script import run_script
 from tests.interop.suite import InteropSuite
+from tests.interop.suite12 import InteropSuite12
 
 SCRIPT = Path(__file__).parent / "node" / "peer.js"
 
 
 class Node(Peer):
     name = "node"
+    follows_hello_request = True
+    takes_client_renegotiation = True
     verifies = ("server",)  # as a client it looks at the certificate after the handshake, and closes
 
     def version(self) -> str:
@@ -38,4 +41,8 @@ def _version() -> str:
 
 
 class TestNode(InteropSuite):
+    peer = Node()
+
+
+class TestNode12(InteropSuite12):
     peer = Node()

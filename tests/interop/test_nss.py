@@ -33,6 +33,7 @@ from tests.interop.base import (
 )
 from tests.interop.process import Child
 from tests.interop.suite import InteropSuite, read_key
+from tests.interop.suite12 import InteropSuite12
 from tests.support.pki import Issued, authority
 from tests.support.pump import Link
 from tlswrite.iana import NamedGroup, ProtocolVersion
@@ -48,10 +49,14 @@ NICKNAME = "leaf"
 
 class NSS(Peer):
     name = "nss"
+    follows_hello_request = True
+    interleaves = ("client",)
+    takes_client_renegotiation = True
     flows = ("pipe",)
     record_size_limit = ("server", "client")
     alpn = ("server",)
     key_types = ("ecdsa_secp256r1", "ecdsa_secp384r1", "ecdsa_secp521r1", "rsa")
+    key_types12 = key_types
 
     def version(self) -> str:
         return _version()
@@ -226,3 +231,7 @@ class TestNSS(InteropSuite):
             session.child.close_stdin()
             assert link.exchange(b"", None) == b""
             session.wait()
+
+
+class TestNSS12(InteropSuite12):
+    peer = NSS()

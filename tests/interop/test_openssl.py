@@ -26,10 +26,12 @@ from tests.interop.base import (
     meeting,
 )
 from tests.interop.process import Child
-from tests.interop.suite import InteropSuite
+from tests.interop.suite import SHORT, InteropSuite, read_key
+from tests.interop.suite12 import InteropSuite12
 from tests.support.pump import Link
 from tlswrite.crypto.suites import SUITES
-from tlswrite.iana import NamedGroup, ProtocolVersion
+from tlswrite.errors import AlertReceived
+from tlswrite.iana import AlertDescription, NamedGroup, ProtocolVersion
 
 TLS_1_2, TLS_1_3 = ProtocolVersion.TLS_1_2, ProtocolVersion.TLS_1_3
 VERSIONS = {TLS_1_2: "-tls1_2", TLS_1_3: "-tls1_3"}
@@ -42,8 +44,14 @@ GROUP_NAMES = {
 
 
 class OpenSSL(Peer):
+    """The command; `options` are given besides, whatever its role."""
+
     name = "openssl"
+    follows_hello_request = True
     flows = ("pipe", "close")
+
+    def __init__(self, options: tuple[str, ...] = ()) -> None:
+        self._options = options
 
     def version(self) -> str:
         return _version()
@@ -84,6 +92,7 @@ class OpenSSL(Peer):
             "-msgfile",
             log,
         ]
+        arguments += self._options
         if setup.flow != "commands":
             arguments.insert(2, "-quiet")  # nothing but data, and no letter is a command
         if setup.suite is not None:
@@ -167,3 +176,84 @@ def _version() -> str:
         raise Missing("no openssl command")
     words = subprocess.check_output(["openssl", "version"], text=True)
     return words.partition(" (")[0].strip()
+
+
+class TestOpenSSL12(InteropSuite12):
+    peer = OpenSSL()
+
+    def test_data_of_ours_in_the_middle_of_a_renegotiation(self, tmp_path: Path) -> None:
+        """What our server writes while s_client renegotiates waits for it, and comes once and in order."""
+        with meeting(self.peer, "client", self.setup(), tmp_path) as (link, session):
+            assert isinstance(session, OpenSSLSession)
+            link.handshake()
+            for at in range(0, len(DATA), 100_000):
+                before = read_key(link)
+                link.connection.renegotiate()
+                link.send(DATA[at : at + 100_000])
+                link.until(lambda before=before: read_key(link) is not before)
+            assert digest(session.child.wait_for_output(len(DATA))) == digest(DATA)
+            session.printed = len(DATA)
+            session.exchange(link, SHORT)
+            session.finish(link)
+            hellos = [line for line in session.messages() if "HelloRequest" in line]
+        assert len(hellos) == -(-len(DATA) // 100_000)
+
+    def test_s_client_renegotiates_where_it_may(self, tmp_path: Path) -> None:
+        """`R` on its standard input, again and again, with data between."""
+        setup = self.setup(flow="commands", ours={"allow_client_renegotiation": True})
+        with meeting(self.peer, "client", setup, tmp_path) as (link, session):
+            assert isinstance(session, OpenSSLSession)
+            link.handshake()
+            for word in (b"before\n", b"after\n", b"again\n"):
+                session.child.write(word)
+                assert link.recv(len(word)) == word
+                before = read_key(link)
+                session.child.write(b"R\n")
+                link.until(lambda before=before: read_key(link) is not before)
+                link.send(word)
+                session.child.wait_for(rb"\n" + word)
+            link.close()
+            session.wait()
+
+    @pytest.mark.parametrize("options", [(), ("-legacy_renegotiation",)], ids=["secure", "legacy"])
+    def test_s_client_renegotiates_where_it_may_not(self, options: tuple[str, ...], tmp_path: Path) -> None:
+        """A warning is all that our server says; OpenSSL's client takes no for a fatal answer."""
+        with meeting(OpenSSL(options), "client", self.setup(flow="commands"), tmp_path) as (link, session):
+            assert isinstance(session, OpenSSLSession)
+            link.handshake()
+            session.child.write(b"R\n")
+            with pytest.raises(AlertReceived) as caught:
+                link.exchange(b"", None)
+            assert caught.value.received == AlertDescription.HANDSHAKE_FAILURE
+            session.child.exit_status()
+            words = [line for line in session.messages() if "Alert" in line]
+        assert "<<<" in words[0] and "warning no_renegotiation" in words[0]
+
+    @pytest.mark.parametrize("times", [1, 5])
+    def test_s_server_renegotiates(self, times: int, tmp_path: Path) -> None:
+        """`R` on its standard input, as the manual of s_server has it, with our data in flight."""
+        with meeting(self.peer, "server", self.setup(flow="commands"), tmp_path) as (link, session):
+            assert isinstance(session, OpenSSLSession)
+            link.handshake()
+            for number in range(times):
+                before = read_key(link)
+                session.child.write(b"R\n")
+                link.until(lambda before=before: read_key(link) is not before)
+                word = b"word %d\n" % number
+                link.send(word)
+                session.child.wait_for(word)
+                session.child.write(b"answer\n")
+                assert link.recv(7) == b"answer\n"
+            link.half_close()
+
+    @pytest.mark.parametrize("option", ["-legacy_renegotiation", "-no_renegotiation"])
+    def test_a_renegotiation_that_s_server_does_not_take(self, option: str, tmp_path: Path) -> None:
+        """Of our client's own accord: OpenSSL 3 refuses by a warning, whatever else it would allow."""
+        peer = OpenSSL((option,))
+        with meeting(peer, "server", self.setup(), tmp_path) as (link, session):
+            link.handshake()
+            before = read_key(link)
+            link.connection.renegotiate()
+            session.exchange(link, SHORT)
+            assert read_key(link) is before
+            session.finish(link)

@@ -10,6 +10,7 @@ from typing import Any
 from tests.interop.base import ECDHE, KEY_TYPES, NAME, Missing, Peer, Session, Setup
 from tests.interop.converse import PIECE, Stream, connect_on_thread, serve_on_thread
 from tests.interop.suite import InteropSuite
+from tests.interop.suite12 import InteropSuite12
 from tests.support.pki import key_types
 from tlswrite.crypto.suites import SUITES
 from tlswrite.iana import NamedGroup, ProtocolVersion
@@ -25,6 +26,7 @@ HYBRIDS = (NamedGroup.X25519MLKEM768, NamedGroup.SecP256r1MLKEM768)
 
 class PyOpenSSL(Peer):
     name = "pyOpenSSL"
+    follows_hello_request = True
     groups = (*ECDHE, *HYBRIDS)
     chooses_groups = ()  # it offers and takes them all
     key_types = tuple(name for name in key_types() if name in KEY_TYPES or name.startswith("mldsa"))
@@ -134,4 +136,8 @@ class OpenSSLStream(Stream):
 
 
 class TestPyOpenSSL(InteropSuite):
+    peer = PyOpenSSL()
+
+
+class TestPyOpenSSL12(InteropSuite12):
     peer = PyOpenSSL()

@@ -11,6 +11,7 @@ from typing import Any
 from tests.interop.base import NAME, Peer, Session, Setup
 from tests.interop.converse import PIECE, Stream, connect_on_thread, serve_on_thread
 from tests.interop.suite import InteropSuite
+from tests.interop.suite12 import InteropSuite12
 from tests.support.pki import authority
 from tlswrite.crypto.suites import SUITES
 from tlswrite.iana import NamedGroup, ProtocolVersion
@@ -25,6 +26,7 @@ CURVES = {
 
 class StdlibSSL(Peer):
     name = "python ssl"
+    follows_hello_request = True
     chooses_groups = ("server",)  # nor can its suites of TLS 1.3 be chosen
 
     def version(self) -> str:
@@ -119,4 +121,8 @@ class SSLStream(Stream):
 
 
 class TestStdlibSSL(InteropSuite):
+    peer = StdlibSSL()
+
+
+class TestStdlibSSL12(InteropSuite12):
     peer = StdlibSSL()

@@ -12,6 +12,7 @@ from typing import Any
 from tests.interop.base import NAME, Missing, Peer, Session, Setup, client_certificate, meeting
 from tests.interop.converse import PIECE, Stream, connect_on_thread, serve_on_thread
 from tests.interop.suite import SHORT, InteropSuite, read_key
+from tests.interop.suite12 import InteropSuite12
 from tests.support.pki import Issued
 from tlswrite.iana import CipherSuite, ProtocolVersion
 
@@ -59,6 +60,9 @@ class TLSLiteStream(Stream):
         self.setup = setup
         self.settings = tlslite.HandshakeSettings()
         self.settings.minVersion = self.settings.maxVersion = (3, setup.version & 0xFF)
+        # What it says of itself, which `minVersion` does not change; brainpool it refuses in TLS 1.3.
+        self.settings.versions = [self.settings.maxVersion]
+        self.settings.eccCurves = [name for name in self.settings.eccCurves if "brainpool" not in name]
         if setup.version == ProtocolVersion.TLS_1_2:
             self.settings.keyExchangeNames = ["ecdhe_rsa", "ecdhe_ecdsa"]
         if setup.suite is not None:
@@ -131,3 +135,7 @@ class TestTLSLite(InteropSuite):
                 session.exchange(link, SHORT)
                 assert read_key(link) is not before
             session.finish(link)
+
+
+class TestTLSLite12(InteropSuite12):
+    peer = TLSLite()

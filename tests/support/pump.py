@@ -237,6 +237,16 @@ class Link:
         while self._fill():
             self._wait(deadline, reading=False)
 
+    def until(self, done: Callable[[], bool]) -> None:
+        """Move bytes until something has come about; no application data may come meanwhile."""
+        deadline = self._deadline()
+        received = bytearray()
+        while not done():
+            if not self._read(received, None) and not done():
+                self._wait(deadline, reading=True)
+            assert not received and not self.closed
+        self.flush()
+
     def half_close(self) -> None:
         """Send close_notify; reading goes on."""
         shutdown(self.connection)

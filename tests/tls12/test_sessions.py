@@ -123,7 +123,7 @@ def test_a_renegotiation_is_a_full_handshake(kind: str) -> None:
     io.after.renegotiate(io)
     (hello,) = io.take()
     parsed = ClientHello.parse(hello[4:])
-    assert parsed.session_id == b"" and parsed.extension(E.SESSION_TICKET) is None
+    assert parsed.session_id == b"" and not parsed.extension(E.SESSION_TICKET)
 
 
 # ---- extended main secret ------------------------------------------------------------------------------------

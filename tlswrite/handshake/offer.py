@@ -160,9 +160,9 @@ def make_offer(
         answered.append((ExtensionType.SERVER_NAME, ext.encode_server_name(server_name)))
     if old:
         answered += _tls12_extensions(renegotiation_info or b"")
-        wanted = config.session_cache is not None or session is not None
-        if wanted and renegotiation_info is None:
-            # RFC 5077 §3.2: the ticket, or nothing, which asks for one.
+        if config.session_cache is not None or session is not None:
+            # RFC 5077 §3.2: the ticket, or nothing, which asks for one. In a renegotiation too, where nothing is
+            # resumed: GnuTLS sends a ticket there if it did so before, asked or not.
             ticket = session.ticket if session is not None and session.version == _TLS_1_2 else b""
             answered.append((ExtensionType.SESSION_TICKET, ticket))
     if config.status_request:

@@ -363,7 +363,7 @@ class ClientHandshake(Handshake12):
     def keep_session(self) -> tuple[bytes, Session] | None:
         """Put what can be resumed later into the cache; the session with its key there."""
         config, resumed, ticket = self.config, self.session, self.ticket
-        if config.session_cache is None or self.last is not None or not self.extended:
+        if config.session_cache is None or not self.extended:
             # RFC 7627 §5.3: without the extension a session is better not resumed.
             return None
         now = self.entropy.time()
@@ -371,6 +371,9 @@ class ClientHandshake(Handshake12):
         if ticket is not None and 0 < len(ticket.ticket) <= limits.MAX_TICKET:
             # RFC 5077 §3.3: a lifetime of zero: unspecified; §3.4: the session id is of no use besides.
             hint, shown, session_id = ticket.lifetime_hint, ticket.ticket, b""
+        elif self.last is not None:
+            # The id of a renegotiation's session is of no use: servers resume those of first handshakes.
+            return None
         elif resumed is not None:
             # What was resumed may be resumed again.
             config.session_cache.put(key, resumed)

@@ -60,7 +60,7 @@ class Progress:
 class Last:
     """What a renegotiation must know of the handshake before it (RFC 5746 §3.1).
 
-    `kept` is the session of the connection's first handshake, with its key in the cache, where it is in one.
+    `kept` is the session of the connection, with its key in the cache, where it is in one.
     """
 
     __slots__ = ("client_verify_data", "kept", "peer_chain", "progress", "server_verify_data")
@@ -183,8 +183,7 @@ class Handshake12:
         """What the next handshake on this connection must know of this one."""
         progress = Progress()
         if self.last is not None:
-            # A renegotiation makes no session.
-            progress, kept = self.last.progress, self.last.kept
+            progress, kept = self.last.progress, kept or self.last.kept
         return Last(self.client_verify_data, self.server_verify_data, self.peer_chain, progress, kept)
 
     @property

@@ -221,14 +221,14 @@ class ServerHandshake(Handshake12):
     def choose_session(self, hello: ClientHello) -> None:
         """Resume the session of the client's ticket or id if there is one that fits; else plan for a new one."""
         config, ticket = self.config, hello.extension(ExtensionType.SESSION_TICKET)
-        if self.last is not None:
-            # A renegotiation is there for what a resumption leaves out.
-            return
+        # A renegotiation is there for what a resumption leaves out; it may bring a new ticket, which GnuTLS waits
+        # for if it had one before.
+        first = self.last is None
         now = self.entropy.time()
         session: Session | None = None
-        if ticket:
+        if first and ticket:
             session = redeem(config, ticket, now)
-        elif hello.session_id and config.session_cache is not None:
+        elif first and hello.session_id and config.session_cache is not None:
             session = config.session_cache.take(hello.session_id)
         if session is not None and fits(
             session,
@@ -251,7 +251,7 @@ class ServerHandshake(Handshake12):
             # RFC 7627 §5.3: without the extension a session is better not resumed.
             if ticket is not None and config.ticket_keys is not None and config.tickets:
                 self.ticket_due = True
-            elif config.session_cache is not None:
+            elif first and config.session_cache is not None:
                 self.session_id = self.entropy.random(32)
 
     def resume(self, hello: ClientHello, session: Session) -> Generator[Wait, Message, None]:
