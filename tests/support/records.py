@@ -6,10 +6,13 @@ from tlswrite import limits
 from tlswrite.crypto.suites import SUITES, Suite
 from tlswrite.iana import CipherSuite
 from tlswrite.record.protection import Padding, TLS13Opener, TLS13Sealer
+from tlswrite.record.protection12 import TLS12Opener, TLS12Sealer
 from tlswrite.record.receive import OUT_ROOM, ReceivePath
 from tlswrite.record.send import SendPath
 
 AES_128: Suite = SUITES[CipherSuite.TLS_AES_128_GCM_SHA256]
+#: One of TLS 1.2, which sends a part of each nonce.
+ECDHE_AES_128: Suite = SUITES[CipherSuite.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256]
 IV = bytes(range(12))
 
 
@@ -34,6 +37,28 @@ def opener(
     suite: Suite = AES_128, *, max_inner: int = limits.MAX_PLAINTEXT + 1, seed: int = 0
 ) -> TLS13Opener:
     return TLS13Opener(suite, key_for(suite, seed), IV, max_inner=max_inner)
+
+
+def sealer12(
+    suite: Suite = ECDHE_AES_128,
+    *,
+    max_content: int = limits.MAX_PLAINTEXT,
+    record_limit: int | None = None,
+    seed: int = 0,
+) -> TLS12Sealer:
+    return TLS12Sealer(
+        suite,
+        key_for(suite, seed),
+        IV[: suite.iv_length],
+        max_content=max_content,
+        record_limit=record_limit,
+    )
+
+
+def opener12(
+    suite: Suite = ECDHE_AES_128, *, max_content: int = limits.MAX_PLAINTEXT, seed: int = 0
+) -> TLS12Opener:
+    return TLS12Opener(suite, key_for(suite, seed), IV[: suite.iv_length], max_content=max_content)
 
 
 def send_path(*, partial: bool = False, moving: bool = False, **kinds: object) -> SendPath:
