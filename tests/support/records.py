@@ -74,6 +74,19 @@ def receive_path(**kinds: object) -> ReceivePath:
     return path
 
 
+def send_path12(*, partial: bool = False, moving: bool = False, **kinds: int) -> SendPath:
+    path = SendPath(partial=partial, moving=moving)
+    path.set_protection(sealer12(**kinds))  # type: ignore[arg-type]
+    return path
+
+
+def receive_path12(**kinds: int) -> ReceivePath:
+    path = ReceivePath()
+    path.set_protection(opener12(**kinds))  # type: ignore[arg-type]
+    path.application_data_allowed = True
+    return path
+
+
 def take(path: SendPath) -> bytes:
     """All of the output, as a carrier that takes everything would."""
     taken = b""
