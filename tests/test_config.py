@@ -222,6 +222,32 @@ def test_ranges_without_a_version(fields: dict[str, Any], match: str) -> None:
         ServerConfig(credentials=(credentials("rsa"),), **fields)
 
 
+@pytest.mark.parametrize(
+    ("key_type", "fields", "match"),
+    [
+        # What would do in the version that is left out does not count.
+        ("rsa", {"minimum_version": V13, "signature_schemes": (PKCS1, SignatureScheme.ed25519)}, "rsa_pss"),
+        (
+            "ecdsa_secp256r1",
+            {"minimum_version": V13, "signature_schemes": (SignatureScheme.ecdsa_secp384r1_sha384,)},
+            "add one of ecdsa_secp256r1_sha256$",
+        ),
+        ("mldsa44", {"maximum_version": V12}, r"signs in TLS 1\.3 alone"),
+    ],
+)
+def test_a_key_must_sign_something_in_a_version_that_is_left(
+    key_type: str, fields: dict[str, Any], match: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=match):
+        ServerConfig(credentials=(credentials(key_type),), **fields)
+    with pytest.raises(ConfigurationError, match=match):
+        ClientConfig(credentials=credentials(key_type), **fields)
+    # The other version would have it.
+    ServerConfig(
+        credentials=(credentials(key_type),), **{**fields, "minimum_version": V12, "maximum_version": V13}
+    )
+
+
 def test_what_is_derived_cannot_be_given_and_follows_in_variants() -> None:
     for name in ("versions", "tls13_schemes"):
         with pytest.raises(TypeError):
