@@ -363,6 +363,19 @@ def test_warnings_are_survived_in_tls_1_2_and_a_flood_is_not(description: int) -
         finished(After()).handle(ContentType.ALERT, bytes((1, description)))
 
 
+def test_warnings_with_data_between_them_are_no_flood() -> None:
+    control = finished12()
+    control.set_write_protection(sealer12())
+    for turn in range(3 * limits.MAX_EMPTY_RECORDS):
+        control.handle(ContentType.ALERT, bytes((1, AlertDescription.NO_RENEGOTIATION)))
+        if turn % 20 == 0:
+            assert control.send_path.write(b"data") == 4
+            take(control.send_path)
+    with pytest.raises(TooMuchError):
+        for _ in range(limits.MAX_EMPTY_RECORDS + 1):
+            control.handle(ContentType.ALERT, bytes((1, AlertDescription.NO_RENEGOTIATION)))
+
+
 @pytest.mark.parametrize("offered", [False, True])
 def test_a_warning_about_the_name_may_come_before_the_version(offered: bool) -> None:
     # RFC 6066 §3: unrecognized_name at the level of a warning, which servers of TLS 1.2 send.
@@ -470,6 +483,19 @@ def test_progress_is_data_in_both_directions() -> None:
     assert control.send_path.write(b"12345") == 5
     open_all(control.receive_path, sealer12().seal(ContentType.APPLICATION_DATA, b"123"))
     assert (control.delivered, control.progress) == (3, 8)
+
+
+def test_answers_count_towards_the_usage_limit_of_a_key() -> None:
+    # RFC 9846 §5.5: a peer can ask without end, and each answer is a record.
+    after = After()
+    control = finished(after)
+    control.set_write_protection(sealer(record_limit=1))
+    control.send(message(HandshakeType.CERTIFICATE))
+    assert control.send_path.exhausted
+    take(control.send_path)
+    control.handle(ContentType.HANDSHAKE, message(HandshakeType.KEY_UPDATE, b"\0"))
+    assert len(after.seen) == 1
+    assert not control.send_path.exhausted, "replaced before the answer"
 
 
 def test_close_in_a_renegotiation_forgets_its_keys() -> None:
