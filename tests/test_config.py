@@ -313,6 +313,24 @@ def test_a_server_from_files(tmp_path: Path) -> None:
         files.certfile, files.keyfile, cafile=files.cafile, verify_mode=ssl.CERT_REQUIRED
     )
     assert server.trust_anchors is not None
+    newest: list[bytes] = []
+    server = ServerConfig.from_files(files.certfile, files.keyfile, ocsp_response=lambda: newest.pop())
+    assert server.credentials[0].ocsp_response is not None
+    with pytest.raises(ConfigurationError, match="the OCSP response cannot be read"):
+        ServerConfig.from_files(files.certfile, files.keyfile, ocsp_response=b"?")
+
+
+def test_a_status_that_is_required_must_be_asked_for_and_verified() -> None:
+    assert (ClientConfig().status_request, ClientConfig().require_ocsp_status) == (True, False)
+    assert not ServerConfig(credentials=(credentials(),)).status_request
+    ClientConfig(require_ocsp_status=True)
+    ServerConfig(credentials=(credentials(),), require_ocsp_status=True, status_request=True)
+    fields: dict[str, Any]
+    for fields in ({"status_request": False}, {"verify_mode": ssl.CERT_NONE, "check_hostname": False}):
+        with pytest.raises(ConfigurationError, match="require_ocsp_status needs status_request"):
+            ClientConfig(require_ocsp_status=True, **fields)
+    with pytest.raises(ConfigurationError, match="require_ocsp_status needs status_request"):
+        ServerConfig(credentials=(credentials(),), require_ocsp_status=True)
 
 
 def test_certificate_and_key_may_share_a_file(tmp_path: Path) -> None:

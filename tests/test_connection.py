@@ -10,13 +10,16 @@ from typing import Any
 
 import pytest
 
-from tests.support.engine import anchors, client, connected, credentials, issued, server
+from tests.support.engine import ONLY_1_2, anchors, client, connected, credentials, issued, server
 from tests.support.pump import Pair, take
 from tlswrite import errors
 from tlswrite.connection import TLSConnection
+from tlswrite.crypto.tickets import TicketKeys
+from tlswrite.errors import CallerError
 from tlswrite.iana import AlertDescription
 from tlswrite.record.codes import WANT_READ, ZERO_RETURN
 from tlswrite.record.receive import OUT_ROOM
+from tlswrite.session import Session, SessionCache
 
 
 def test_before_the_handshake_there_are_no_facts() -> None:
@@ -272,3 +275,85 @@ def test_no_secret_is_in_a_repr() -> None:
     for secret in secrets:
         assert secret not in seen
         assert repr(bytes.fromhex(secret)) not in seen
+
+
+# ---- sessions -------------------------------------------------------------------------------------------
+
+
+def test_a_session_is_taken_over_by_hand() -> None:
+    first = connected(
+        {"session_cache": SessionCache()}, {"tickets": 1, "ticket_keys": (keys := TicketKeys())}
+    )
+    assert first.client.connection.session is not None and first.server.connection.session is None
+    # No cache is needed to resume it.
+    pair = Pair(client(), server(ticket_keys=keys))
+    pair.client.connection.session = first.client.connection.session
+    assert pair.client.connection.session is first.client.connection.session
+    pair.handshake()
+    assert pair.client.connection.session_reused and pair.server.connection.session_reused
+    assert pair.client.connection.getpeercert() == first.client.connection.getpeercert()
+    # Without a cache a client asks for no session, and keeps none.
+    assert pair.client.connection.session is None
+
+
+def test_a_session_that_does_not_fit_means_a_full_handshake() -> None:
+    first = connected({"session_cache": SessionCache()}, {"tickets": 1})
+    for fields in ({"alpn_protocols": ("h2",)}, {"check_hostname": False}):
+        pair = Pair(
+            client(**fields), server(**{name: value for name, value in fields.items() if "alpn" in name})
+        )
+        pair.client.connection.session = first.client.connection.session
+        pair.handshake()
+        assert not pair.client.connection.session_reused
+
+
+def test_when_a_session_can_be_set() -> None:
+    with pytest.raises(CallerError, match="client's to choose"):
+        server().session = None
+    victim = client()
+    victim.start_handshake()
+    with pytest.raises(CallerError, match="before the handshake"):
+        victim.session = None
+
+
+def test_a_cache_of_the_applications_own() -> None:
+    class Store:
+        """The least that can stand in for a SessionCache."""
+
+        def __init__(self) -> None:
+            self.kept: dict[bytes, Session] = {}
+
+        def put(self, key: bytes, session: Session) -> None:
+            self.kept[key] = session
+
+        def take(self, key: bytes) -> Session | None:
+            return self.kept.pop(key, None)
+
+        def discard(self, key: bytes, session: Session) -> None:
+            self.kept.pop(key, None)
+
+    store, keys = Store(), TicketKeys()
+    runs = [connected({"session_cache": store}, {"tickets": 1, "ticket_keys": keys}) for _ in range(3)]
+    assert [run.client.connection.session_reused for run in runs] == [False, True, True]
+    assert len(store.kept) == 1
+
+
+@pytest.mark.parametrize("fields", [{}, ONLY_1_2], ids=["TLS 1.3", "TLS 1.2"])
+def test_channel_bindings_of_a_resumed_connection(fields: dict[str, Any]) -> None:
+    keys, cache = TicketKeys(), SessionCache()
+    runs = [
+        connected({**fields, "session_cache": cache}, {**fields, "tickets": 1, "ticket_keys": keys})
+        for _ in range(2)
+    ]
+    again = runs[1]
+    assert again.client.connection.session_reused
+    for kind in ("tls-exporter", "tls-server-end-point", "tls-unique"):
+        bound = again.client.connection.get_channel_binding(kind)
+        assert bound == again.server.connection.get_channel_binding(kind)
+        assert (bound is None) == (kind == "tls-unique" and not fields)
+    # The certificate is that of the first; the keys are of this connection alone.
+    first = runs[0].client.connection
+    assert again.client.connection.get_channel_binding("tls-server-end-point") == first.get_channel_binding(
+        "tls-server-end-point"
+    )
+    assert again.client.connection.get_channel_binding() != first.get_channel_binding()

@@ -32,6 +32,8 @@ def test_messages_fit_their_length_and_extensions_fit_a_message() -> None:
     # The smallest extension has 4 bytes, the smallest CertificateEntry 6.
     assert limits.MAX_EXTENSIONS * 4 < limits.MAX_HANDSHAKE_MESSAGE
     assert limits.MAX_CHAIN_LENGTH * 6 < limits.MAX_CERTIFICATE_MESSAGE
+    # A response with its type and length is one extension.
+    assert limits.MAX_OCSP_RESPONSE + 4 < 2**16 <= limits.MAX_HANDSHAKE_MESSAGE
 
 
 def test_smallest_record_size_limit_is_the_rfcs() -> None:

@@ -11,6 +11,7 @@ The package, floor by floor; a file imports only from floors beneath its own:
     messages/        bytes <-> message objects
     crypto/          suites, AEAD, key derivation, groups, signatures, certificates
     transcript.py    the handshake's running hash
+    session.py       sessions to resume, and a client's cache of them
     config.py        frozen configuration
     record/          protection, send path (the SSL_write contract), receive path
     handshake/       what all versions share: runner, control side, offer, selection
@@ -31,6 +32,7 @@ from typing import TYPE_CHECKING, Any
 
 from tlswrite.config import ClientConfig, Mode, ServerConfig
 from tlswrite.connection import TLSConnection
+from tlswrite.crypto.tickets import TicketKeys
 from tlswrite.errors import (
     BadWriteRetry,
     CertificateError,
@@ -40,6 +42,7 @@ from tlswrite.errors import (
     WantWriteError,
     ZeroReturnError,
 )
+from tlswrite.session import Session, SessionCache
 
 if TYPE_CHECKING:
     from tlswrite.asyncio import (
@@ -61,10 +64,13 @@ __all__ = [
     "ClientConfig",
     "Mode",
     "ServerConfig",
+    "Session",
+    "SessionCache",
     "SyscallError",
     "TLSConnection",
     "TLSError",
     "TLSSocket",
+    "TicketKeys",
     "WantReadError",
     "WantWriteError",
     "ZeroReturnError",

@@ -15,15 +15,23 @@ from enum import IntFlag
 from pathlib import Path
 from typing import Any, Final
 
-from tlswrite.crypto.credentials import Credentials, Password, load_credentials
+from tlswrite.crypto.credentials import Credentials, OCSPSource, Password, load_credentials
 from tlswrite.crypto.groups import DEFAULT_GROUPS, ECDHE_GROUPS, GROUPS
 from tlswrite.crypto.signatures import DEFAULT_SCHEMES as TLS13_SCHEMES
 from tlswrite.crypto.signatures12 import PKCS1_SCHEMES, schemes_for
 from tlswrite.crypto.suites import DEFAULT_SUITES, SUITES
+from tlswrite.crypto.tickets import TicketKeys
 from tlswrite.crypto.trust import TrustAnchors
 from tlswrite.errors import ConfigurationError
 from tlswrite.iana import CipherSuite, NamedGroup, ProtocolVersion, SignatureScheme, name_of
-from tlswrite.limits import MAX_PLAINTEXT, MIN_RECORD_SIZE_LIMIT
+from tlswrite.limits import (
+    MAX_PLAINTEXT,
+    MAX_TICKET_LIFETIME,
+    MAX_TICKETS_SENT,
+    MIN_RECORD_SIZE_LIMIT,
+    TICKET_LIFETIME,
+)
+from tlswrite.session import SessionCache, SessionStore
 
 __all__ = ["ClientConfig", "Mode", "RecordPadding", "ServerConfig"]
 
@@ -81,6 +89,8 @@ class _Config:
     key_update_records: int | None = None
     #: Certificates to trust. None: the system's (client), nobody (server).
     trust_anchors: TrustAnchors | None = None
+    #: Refuse a peer's certificate that comes without its OCSP status; clients can send theirs in TLS 1.3 alone.
+    require_ocsp_status: bool = False
     #: TLS 1.2: insist on the extension that binds the keys to the handshake (RFC 7627 §5.3).
     require_extended_main_secret: bool = True
     #: TLS 1.2: take part in renegotiations that this side's peer may ask for (RFC 5746, always secure): as a
@@ -104,6 +114,9 @@ class ClientConfig(_Config):
     verify_mode: ssl.VerifyMode = ssl.CERT_REQUIRED
     #: Verify that the certificate is for `server_hostname`.
     check_hostname: bool = True
+    #: Ask for the certificate's OCSP status (RFC 6066 §8). A response that comes is verified if the certificate is;
+    #: that one comes is insisted on where the certificate (RFC 7633) or `require_ocsp_status` says so.
+    status_request: bool = True
     #: Groups for which the first ClientHello carries shares; None: the best group, and x25519 where it is
     #: among the groups; empty: let the server choose, at the cost of a round trip (RFC 9846 §4.3.8).
     key_shares: tuple[NamedGroup, ...] | None = None
@@ -119,6 +132,8 @@ class ClientConfig(_Config):
     #: Ask for records of at most 512, 1024, 2048 or 4096 bytes of plaintext, in both directions (RFC 6066
     #: §4); servers that know record_size_limit go by that instead (RFC 8449 §5).
     max_fragment_length: int | None = None
+    #: Sessions to resume: each config has a cache of its own unless one is given; None: no resumption.
+    session_cache: SessionStore | None = field(default_factory=SessionCache)
 
     def __post_init__(self) -> None:
         _check_common(self)
@@ -133,6 +148,10 @@ class ClientConfig(_Config):
             raise ConfigurationError(
                 "check_hostname needs a verified certificate: with verify_mode=CERT_NONE "
                 "set check_hostname=False"
+            )
+        if self.require_ocsp_status and not (self.status_request and self.verify_mode != ssl.CERT_NONE):
+            raise ConfigurationError(
+                "require_ocsp_status needs status_request, and a certificate that is verified (verify_mode)"
             )
         if self.credentials is not None:
             _check_credentials(self.credentials, self)
@@ -179,14 +198,35 @@ class ServerConfig(_Config):
     #: Ask clients for a certificate: not (CERT_NONE), take what comes (CERT_OPTIONAL), insist on it
     #: (CERT_REQUIRED).
     verify_mode: ssl.VerifyMode = ssl.CERT_NONE
+    #: Where a client is asked for a certificate, ask for its OCSP status too (TLS 1.3, RFC 9846 §4.5.1.1). A
+    #: response that comes is verified; few clients have one.
+    status_request: bool = False
     #: Make every client return a cookie before anything costly is done for it (RFC 9846 §4.3.2).
     hello_retry_cookie: bool = False
     sni_callback: SNICallback | None = None
     #: TLS 1.2: let clients begin a renegotiation of their own accord.
     allow_client_renegotiation: bool = False
+    #: Session tickets that a client gets at the end of a full handshake in TLS 1.3, after a resumption it is one
+    #: (RFC 9846 §4.7.1); in TLS 1.2 there is never more than one. 0: none are issued.
+    tickets: int = 2
+    #: What seals and opens tickets; None: neither. Each config has random keys of its own unless some are given.
+    ticket_keys: TicketKeys | None = field(default_factory=TicketKeys)
+    #: Seconds for which a session may be resumed, 604800 (7 days) at most.
+    ticket_lifetime: int = TICKET_LIFETIME
+    #: Sessions are resumed only where this is the same: give applications that share keys different ones.
+    session_id_context: bytes = b""
+    #: TLS 1.2: sessions of clients that do not know tickets; None: those get full handshakes.
+    session_cache: SessionStore | None = field(default_factory=SessionCache)
 
     def __post_init__(self) -> None:
         _check_common(self)
+        if not 0 <= self.tickets <= MAX_TICKETS_SENT:
+            raise ConfigurationError(f"tickets must be 0 to {MAX_TICKETS_SENT}, not {self.tickets}")
+        if not 1 <= self.ticket_lifetime <= MAX_TICKET_LIFETIME:
+            # RFC 9846 §4.7.1: servers MUST NOT use any value greater than 604800 seconds.
+            raise ConfigurationError(
+                f"ticket_lifetime must be 1 to {MAX_TICKET_LIFETIME} seconds, not {self.ticket_lifetime}"
+            )
         if isinstance(self.credentials, Credentials):
             raise ConfigurationError("credentials must be a tuple: write credentials=(credentials,)")
         _freeze(self, "credentials")
@@ -197,6 +237,8 @@ class ServerConfig(_Config):
             )
         for credentials in self.credentials:
             _check_credentials(credentials, self)
+        if self.require_ocsp_status and not self.status_request:
+            raise ConfigurationError("require_ocsp_status needs status_request")
         if self.verify_mode != ssl.CERT_NONE and self.trust_anchors is None:
             raise ConfigurationError(
                 "client certificates are asked for but nobody is trusted: give trust_anchors or cafile"
@@ -209,14 +251,16 @@ class ServerConfig(_Config):
         keyfile: _Path | None = None,
         password: Password | None = None,
         cafile: _Path | None = None,
+        *,
+        ocsp_response: OCSPSource | None = None,
         **fields: Any,
     ) -> ServerConfig:
         """Read PEM files: the certificate chain, its key, and anchors for client certificates.
 
-        Without `keyfile` the private key is in `certfile`. Raises `OSError` for a file that cannot be read,
-        `ConfigurationError` for one that does not hold what it should.
+        Without `keyfile` the private key is in `certfile`. `ocsp_response` is as in `Credentials`. Raises
+        `OSError` for a file that cannot be read, `ConfigurationError` for one that does not hold what it should.
         """
-        fields["credentials"] = (_read_credentials(certfile, keyfile, password),)
+        fields["credentials"] = (_read_credentials(certfile, keyfile, password, ocsp_response),)
         if cafile is not None:
             fields["trust_anchors"] = TrustAnchors.from_file(cafile)
         return cls(**fields)
@@ -329,6 +373,12 @@ def _check_credentials(credentials: Credentials, config: _Config) -> None:
         )
 
 
-def _read_credentials(certfile: _Path, keyfile: _Path | None, password: Password | None) -> Credentials:
+def _read_credentials(
+    certfile: _Path,
+    keyfile: _Path | None,
+    password: Password | None,
+    ocsp_response: OCSPSource | None = None,
+) -> Credentials:
     certificate = Path(certfile).read_bytes()
-    return load_credentials(certificate, None if keyfile is None else Path(keyfile).read_bytes(), password)
+    key = None if keyfile is None else Path(keyfile).read_bytes()
+    return load_credentials(certificate, key, password, ocsp_response=ocsp_response)

@@ -84,6 +84,7 @@ class TLSConnection(Facts):
         self._control = Control(self.send_path, self.receive_path)
         self._control.tls12_offered = ProtocolVersion.TLS_1_2 in config.versions
         self._error: TLSError | None = None
+        self._session = None
         self._eof = False
         self._leftover = b""
 
@@ -301,7 +302,9 @@ class TLSConnection(Facts):
         if self._control.started:
             return
         try:
-            self._control.start(negotiate(self._control, self.config, self.server_hostname))
+            handshake = negotiate(self._control, self.config, self.server_hostname, self._session)
+            self._session = None
+            self._control.start(handshake)
         except TLSError as exc:
             self.fail(exc)
             raise

@@ -73,6 +73,28 @@ MAX_RENEGOTIATIONS_IN_A_ROW: Final = 32
 #: NewSessionTickets without application data between them before the peer is refused.
 MAX_TICKETS: Final = 64
 
+#: A ticket's lifetime, and the age of the handshake that its session goes back to (RFC 9846 §4.7.1). Seconds.
+MAX_TICKET_LIFETIME: Final = 7 * 24 * 3600
+
+#: Lifetime of a server's tickets, and of sessions whose server names none. Seconds.
+TICKET_LIFETIME: Final = 7200
+
+#: Tickets that a server sends at the end of one handshake.
+MAX_TICKETS_SENT: Final = 16
+
+#: Largest ticket that is issued or kept: one with a chain of certificates in it has some kilobytes. Bytes.
+MAX_TICKET: Final = 16384
+
+#: Pre-shared keys of a ClientHello that a server tries to recognise.
+MAX_PSK_IDENTITIES: Final = 8
+
+#: Sessions in a cache, and those of them for one server.
+CACHED_SESSIONS: Final = 256
+CACHED_SESSIONS_PER_KEY: Final = 4
+
+#: How far the clock of another host that shares ticket keys may be ahead. Seconds.
+CLOCK_SKEW: Final = 60
+
 #: Records without progress (empty application data, ignored change_cipher_spec or warning alerts)
 #: accepted in a row before the peer is refused.
 MAX_EMPTY_RECORDS: Final = 32
@@ -80,6 +102,19 @@ MAX_EMPTY_RECORDS: Final = 32
 #: Early data that is skipped where it is not accepted (RFC 9846 §4.3.10), records with their headers: twice
 #: what servers that accept it commonly allow. Bytes.
 MAX_SKIPPED_EARLY_DATA: Final = 32768
+
+#: Largest OCSP response, one's own or a peer's; the usual ones have 500 to 4000. Bytes.
+MAX_OCSP_RESPONSE: Final = 32768
+
+#: Answers in one OCSP response, and certificates tried as its responder's: each costs two signature checks.
+MAX_OCSP_ANSWERS: Final = 16
+MAX_OCSP_RESPONDERS: Final = 4
+
+#: How far apart the clocks of an OCSP responder and of this side may be. Seconds.
+OCSP_SKEW: Final = 300
+
+#: How long an OCSP response without nextUpdate is good, as Mozilla's pkix has it. Seconds.
+OCSP_LIFETIME: Final = 24 * 3600
 
 #: Certificates in one chain.
 MAX_CHAIN_LENGTH: Final = 16

@@ -5,34 +5,63 @@ from __future__ import annotations
 from tlswrite.config import ClientConfig, ServerConfig
 from tlswrite.errors import IllegalParameter, ProtocolVersionError
 from tlswrite.handshake.entropy import SYSTEM, Entropy
-from tlswrite.handshake.offer import make_offer
+from tlswrite.handshake.offer import Offer, make_offer
 from tlswrite.handshake.opening import START, WAIT_SH, send_client_hello
+from tlswrite.handshake.resumption import find_session, session_key, still_good
 from tlswrite.handshake.runner import HandshakeGenerator, HandshakeIO
 from tlswrite.handshake.select import select_version, version_name
 from tlswrite.iana import ExtensionType, ProtocolVersion
 from tlswrite.messages.hello import DOWNGRADE_TLS11, DOWNGRADE_TLS12, ClientHello, ServerHello
+from tlswrite.session import Session
 from tlswrite.tls12 import client as tls12_client
 from tlswrite.tls12 import server as tls12_server
 from tlswrite.tls13 import client as tls13_client
 from tlswrite.tls13 import server as tls13_server
+from tlswrite.tls13.psk import bind
 
 __all__ = ["client_handshake", "negotiate", "server_handshake"]
 
 
 def negotiate(
-    io: HandshakeIO, config: ClientConfig | ServerConfig, server_hostname: str | None
+    io: HandshakeIO,
+    config: ClientConfig | ServerConfig,
+    server_hostname: str | None,
+    session: Session | None = None,
 ) -> HandshakeGenerator:
     """The handshake that `config` asks for: its class tells the role."""
     if isinstance(config, ClientConfig):
-        return client_handshake(io, config, server_hostname)
+        return client_handshake(io, config, server_hostname, session=session)
     return server_handshake(io, config)
 
 
 def client_handshake(
-    io: HandshakeIO, config: ClientConfig, server_hostname: str | None, entropy: Entropy = SYSTEM
+    io: HandshakeIO,
+    config: ClientConfig,
+    server_hostname: str | None,
+    entropy: Entropy = SYSTEM,
+    session: Session | None = None,
 ) -> HandshakeGenerator:
-    """The handshake of one connection to `server_hostname`, a name or an address."""
-    offer = make_offer(config, server_hostname, entropy)
+    """The handshake of one connection to `server_hostname`, a name or an address.
+
+    It offers to resume `session` if that fits, else one of the configuration's cache.
+    """
+    now = entropy.time()
+    if session is None or not still_good(session, config, server_hostname, now):
+        session = find_session(config, server_hostname, now)
+    offer = bind(make_offer(config, server_hostname, entropy, session=session))
+    try:
+        yield from _client_handshake(io, config, server_hostname, entropy, offer)
+    except BaseException:
+        if session is not None and config.session_cache is not None:
+            # RFC 5246 §7.2.2: a session whose handshake failed MUST NOT be resumed; nor is one of TLS 1.3 that
+            # a server stumbles over offered to it again.
+            config.session_cache.discard(session_key(config, server_hostname), session)
+        raise
+
+
+def _client_handshake(
+    io: HandshakeIO, config: ClientConfig, server_hostname: str | None, entropy: Entropy, offer: Offer
+) -> HandshakeGenerator:
     send_client_hello(io, offer)
     _, raw = yield WAIT_SH
     hello = ServerHello.parse(raw[4:])

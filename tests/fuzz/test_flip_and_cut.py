@@ -15,15 +15,20 @@ from __future__ import annotations
 import ssl
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import pytest
 
 from tests.support.engine import BOTH, ONLY_1_2, anchors, client, credentials, server
+from tests.support.ocsp import leaf, respond, trust
 from tests.support.pump import End, Pair
 from tlswrite.connection import TLSConnection
+from tlswrite.crypto.credentials import Credentials, load_credentials
+from tlswrite.crypto.tickets import TicketKeys
 from tlswrite.errors import AlertReceived, InternalError, TLSError, TruncationError
 from tlswrite.iana import CipherSuite, ContentType, NamedGroup
+from tlswrite.session import Session, SessionCache
 
 HEADER = 5
 P256 = (NamedGroup.secp256r1,)
@@ -81,6 +86,62 @@ def tls12_without_extended_main_secret() -> Pair:
     return Pair(client(**lax), new_server(**lax))
 
 
+def resumed() -> Pair:
+    return resuming()
+
+
+def resumed_after_retry() -> Pair:
+    return resuming(hello_retry_cookie=True)
+
+
+def tls12_resumed() -> Pair:
+    return resuming(**ONLY_1_2)
+
+
+def resuming(**fields: Any) -> Pair:
+    """A client and a server that had a session; the server issues no further tickets."""
+    ours = {name: value for name, value in fields.items() if name != "hello_retry_cookie"}
+    pair = Pair(client(**ours), new_server(**fields, ticket_keys=TICKET_KEYS))
+    pair.client.connection.session = made_session(tuple(ours.items()))
+    return pair
+
+
+#: Keys of tickets that all these servers share.
+TICKET_KEYS = TicketKeys()
+
+
+@cache
+def made_session(fields: tuple[tuple[str, Any], ...]) -> Session:
+    cache_ = SessionCache()
+    pair = Pair(
+        client(**dict(fields), session_cache=cache_),
+        new_server(**dict(fields), ticket_keys=TICKET_KEYS, tickets=1),
+    )
+    pair.handshake()
+    (made,) = cache_
+    return made
+
+
+def test_resuming_resumes() -> None:
+    for scenario in (resumed, resumed_after_retry, tls12_resumed):
+        pair = scenario()
+        pair.handshake()
+        assert pair.client.connection.session_reused and pair.server.connection.session_reused
+
+
+@cache
+def stapling() -> Credentials:
+    made = leaf(key_type="ed25519")
+    return load_credentials(made.chain_pem, made.key_pem, ocsp_response=respond(about=made))
+
+
+def tls12_with_status() -> Pair:
+    return Pair(
+        client(**ONLY_1_2, trust_anchors=trust(), require_ocsp_status=True),
+        server(**ONLY_1_2, credentials=(stapling(),)),
+    )
+
+
 SCENARIOS = (
     plain,
     with_client_certificate,
@@ -89,6 +150,10 @@ SCENARIOS = (
     tls12,
     tls12_with_client_certificate,
     tls12_without_extended_main_secret,
+    resumed,
+    resumed_after_retry,
+    tls12_resumed,
+    tls12_with_status,
 )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from tests.support.after import After
 from tests.support.records import (
     AES_128,
     ECDHE_AES_128,
@@ -22,35 +23,15 @@ from tlswrite.errors import AlertReceived, PeerError, TooMuchError, UnexpectedMe
 from tlswrite.handshake.control import Control
 from tlswrite.handshake.negotiated import Negotiated
 from tlswrite.handshake.opening import WAIT_SH
-from tlswrite.handshake.runner import HandshakeGenerator, HandshakeIO, Wait
+from tlswrite.handshake.runner import HandshakeGenerator, Wait
 from tlswrite.iana import AlertDescription, ContentType, HandshakeType, ProtocolVersion
 from tlswrite.record.codes import CONTROL
-from tlswrite.record.protection import Sealer
 from tlswrite.record.receive import OUT_ROOM, ReceivePath
 from tlswrite.record.send import SendPath
 
 WAIT_A = Wait("WAIT_A", HandshakeType.CERTIFICATE)
 WAIT_B = Wait("WAIT_B", HandshakeType.FINISHED)
 FACTS = Negotiated(version=ProtocolVersion.TLS_1_3, suite=AES_128, group=None)
-
-
-class After:
-    """Records post-handshake messages."""
-
-    def __init__(self) -> None:
-        self.seen: list[tuple[int, bytes]] = []
-
-    def handle(self, message_type: int, raw: bytes, io: HandshakeIO) -> None:
-        self.seen.append((message_type, raw))
-
-    def rekey(self, request_peer: bool = False) -> tuple[bytes, Sealer]:
-        return b"\x18\0\0\1\0", sealer(seed=1)
-
-    def request_certificate(self, io: HandshakeIO) -> None:
-        io.send(b"\x0d\0\0\0")
-
-    def export(self, label: bytes, length: int, context: bytes) -> bytes:
-        return bytes(length)
 
 
 def fresh() -> Control:
@@ -499,10 +480,12 @@ def test_answers_count_towards_the_usage_limit_of_a_key() -> None:
 
 
 def test_close_in_a_renegotiation_forgets_its_keys() -> None:
-    control = finished12()
+    after = After()
+    control = finished12(after)
     ended: list[bool] = []
     control.renegotiate(waiting_for(WAIT_B, ended))
     control.expect_change_cipher_spec(opener12())
     control.close()
     assert ended == [True]
+    assert after.forgotten
     assert (control._next_opener, control.after, control.renegotiating) == (None, None, False)

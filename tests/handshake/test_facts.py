@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.after import After
 from tests.support.engine import ONLY_1_2, anchors, connected, credentials, issued
 from tests.support.pump import Pair
 from tests.support.records import AES_128, ECDHE_AES_128
@@ -16,35 +17,12 @@ from tlswrite.errors import CallerError, DecodeError
 from tlswrite.handshake.control import Control
 from tlswrite.handshake.facts import Facts
 from tlswrite.handshake.negotiated import Negotiated
-from tlswrite.handshake.runner import HandshakeIO
 from tlswrite.iana import CipherSuite, NamedGroup, ProtocolVersion
-from tlswrite.record.protection import Sealer
 from tlswrite.record.receive import ReceivePath
 from tlswrite.record.send import SendPath
 
 V12, V13 = ProtocolVersion.TLS_1_2, ProtocolVersion.TLS_1_3
 BINDINGS = ("tls-exporter", "tls-server-end-point", "tls-unique")
-
-
-class After:
-    """What remains of a handshake: an exporter that says what it was asked for, and a Finished."""
-
-    finished: bytes | None = b"finished"
-
-    def export(self, label: bytes, length: int, context: bytes | None) -> bytes:
-        return repr((label, length, context)).encode()
-
-    def handle(self, message_type: int, raw: bytes, io: HandshakeIO) -> None:
-        raise NotImplementedError
-
-    def rekey(self, request_peer: bool = False) -> tuple[bytes, Sealer]:
-        raise NotImplementedError
-
-    def request_certificate(self, io: HandshakeIO) -> None:
-        raise NotImplementedError
-
-    def renegotiate(self, io: HandshakeIO) -> None:
-        raise NotImplementedError
 
 
 class Teller(Facts):
@@ -57,6 +35,7 @@ class Teller(Facts):
     ) -> None:
         self.config = config
         self._error = None
+        self._session = None
         self._control = Control(SendPath(), ReceivePath())
         if facts is not None:
             self._control.complete(facts, after or After())

@@ -13,7 +13,7 @@ from tlswrite.config import Mode
 from tlswrite.crypto.groups import KeyShare, generate
 from tlswrite.crypto.signatures import CERT_SCHEMES, DEFAULT_SCHEMES
 from tlswrite.crypto.signatures12 import PKCS1_SCHEMES
-from tlswrite.crypto.suites import DEFAULT_SUITES, TLS12_SUITES, TLS13_SUITES
+from tlswrite.crypto.suites import DEFAULT_SUITES, SUITES, TLS12_SUITES, TLS13_SUITES
 from tlswrite.errors import ConfigurationError, IllegalParameter, UnsupportedExtension
 from tlswrite.handshake.entropy import SYSTEM
 from tlswrite.handshake.offer import Offer, check_solicited, key_share_groups, make_offer
@@ -21,6 +21,8 @@ from tlswrite.iana import GREASE, CipherSuite, ExtensionType, NamedGroup
 from tlswrite.messages import extensions as ext
 from tlswrite.messages import extensions12 as ext12
 from tlswrite.messages.hello import ClientHello
+
+SUITE = SUITES[CipherSuite.TLS_AES_128_GCM_SHA256]
 
 RESERVED = frozenset(GREASE)
 GROUPS = (NamedGroup.X25519MLKEM768, NamedGroup.x25519, NamedGroup.secp256r1)
@@ -66,6 +68,7 @@ def test_a_plain_offer_says_what_the_configuration_says() -> None:
     assert hello.cipher_suites == tuple(CipherSuite)[1:4]
     assert [code for code, _ in hello.extensions] == [
         ExtensionType.SERVER_NAME,
+        ExtensionType.STATUS_REQUEST,
         ExtensionType.SUPPORTED_GROUPS,
         ExtensionType.SIGNATURE_ALGORITHMS,
         ExtensionType.SIGNATURE_ALGORITHMS_CERT,
@@ -77,6 +80,8 @@ def test_a_plain_offer_says_what_the_configuration_says() -> None:
     ]
     assert offer.extension_types == {code for code, _ in hello.extensions}
     assert ext.parse_server_name(data(offer, ExtensionType.SERVER_NAME)) == HOST == offer.server_name
+    # RFC 6066 §8: of any responder, and nothing in particular.
+    assert ext.parse_status_request(data(offer, ExtensionType.STATUS_REQUEST)) == ((), b"")
     assert ext.parse_supported_groups(data(offer, ExtensionType.SUPPORTED_GROUPS)) == GROUPS
     schemes = ext.parse_signature_algorithms(data(offer, ExtensionType.SIGNATURE_ALGORITHMS))
     assert schemes == DEFAULT_SCHEMES
@@ -215,7 +220,7 @@ def test_there_is_randomness_for_every_draw() -> None:
 def test_a_retry_changes_what_was_asked_for_alone() -> None:
     # RFC 9846 §4.2.2.
     offer = greased(1)
-    again = offer.retry(NamedGroup.secp256r1, b"cookie", SYSTEM)
+    again = offer.retry(SUITE, NamedGroup.secp256r1, b"cookie", SYSTEM)
     assert list(again.shares) == [NamedGroup.secp256r1]
     changed = dict(again.hello.extensions)
     assert changed.pop(ExtensionType.COOKIE) == b"\0\6cookie"
@@ -231,7 +236,7 @@ def test_a_retry_changes_what_was_asked_for_alone() -> None:
 
 def test_a_retry_for_a_cookie_keeps_the_shares() -> None:
     offer = plain()
-    again = offer.retry(None, b"c", SYSTEM)
+    again = offer.retry(SUITE, None, b"c", SYSTEM)
     assert again.shares is offer.shares
     assert again.hello.extensions == (*offer.hello.extensions, (ExtensionType.COOKIE, b"\0\1c"))
 
@@ -239,12 +244,12 @@ def test_a_retry_for_a_cookie_keeps_the_shares() -> None:
 @pytest.mark.parametrize("group", [None, NamedGroup.x25519, NamedGroup.secp521r1, GREASE[0]])
 def test_retries_that_must_not_be_followed(group: int | None) -> None:
     with pytest.raises(IllegalParameter):
-        greased(1).retry(group, None, SYSTEM)
+        greased(1).retry(SUITE, group, None, SYSTEM)
 
 
 def test_a_cookie_that_does_not_fit_is_the_servers_fault() -> None:
     with pytest.raises(IllegalParameter, match="too large to be returned"):
-        plain().retry(None, bytes(65530), SYSTEM)
+        plain().retry(SUITE, None, bytes(65530), SYSTEM)
 
 
 def test_answers_must_have_been_asked_for() -> None:
@@ -262,6 +267,7 @@ OLD = (E.EXTENDED_MAIN_SECRET, E.RENEGOTIATION_INFO, E.EC_POINT_FORMATS)
 NEW = (E.SUPPORTED_VERSIONS, E.KEY_SHARE)
 SHARED = (
     E.SERVER_NAME,
+    E.STATUS_REQUEST,
     E.SUPPORTED_GROUPS,
     E.SIGNATURE_ALGORITHMS,
     E.SIGNATURE_ALGORITHMS_CERT,

@@ -234,6 +234,7 @@ def test_data_left_over_is_a_decode_error(parse: Parse, encode: Encode, value: o
     [
         (ext.parse_early_data, ext.encode_early_data),
         (ext.parse_post_handshake_auth, ext.encode_post_handshake_auth),
+        (ext.parse_status_request_empty, ext.encode_status_request_empty),
     ],
 )
 def test_empty_data(parse: Callable[[bytes], None], encode: Callable[[], bytes]) -> None:
@@ -267,6 +268,7 @@ def test_empty_data(parse: Callable[[bytes], None], encode: Callable[[], bytes])
         (ext.parse_certificate_authorities, "0004" + "0000" + "0000"),
         (ext.parse_status_request, "01" + "0002" + "0000" + "0000"),
         (ext.parse_certificate_status, "01" + "000000"),
+        (ext.parse_certificate_status, "01" + "008001" + "30" * 0x8001),
     ],
 )
 def test_data_out_of_its_bounds_is_a_decode_error(parse: Parse, wire: str) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from tlswrite.errors import DecodeError
 from tlswrite.iana import HandshakeType
-from tlswrite.limits import MAX_CERTIFICATE_MESSAGE, MAX_HANDSHAKE_MESSAGE
+from tlswrite.limits import MAX_CERTIFICATE_MESSAGE, MAX_HANDSHAKE_MESSAGE, MAX_OCSP_RESPONSE
 from tlswrite.messages.framing import HEADER_SIZE, MESSAGES, Joiner, frame
 
 STREAM = [
@@ -122,6 +122,7 @@ def test_empty_tells_whether_a_message_is_incomplete() -> None:
         (99, MAX_HANDSHAKE_MESSAGE),
         (HandshakeType.CERTIFICATE, MAX_CERTIFICATE_MESSAGE),
         (HandshakeType.COMPRESSED_CERTIFICATE, MAX_CERTIFICATE_MESSAGE),
+        (HandshakeType.CERTIFICATE_STATUS, 4 + MAX_OCSP_RESPONSE),
     ],
 )
 def test_message_over_its_bound_is_refused_by_its_header(message_type: int, limit: int) -> None:

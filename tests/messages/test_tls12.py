@@ -6,7 +6,7 @@ import pytest
 
 from tlswrite.errors import DecodeError, IllegalParameter
 from tlswrite.iana import AlertDescription, HandshakeType
-from tlswrite.limits import MAX_CERTIFICATE_MESSAGE, MAX_CHAIN_LENGTH
+from tlswrite.limits import MAX_CERTIFICATE_MESSAGE, MAX_CHAIN_LENGTH, MAX_OCSP_RESPONSE
 from tlswrite.messages.framing import MESSAGES12, HandshakeMessage, Joiner
 from tlswrite.messages.tls12 import (
     Certificate12,
@@ -140,9 +140,10 @@ def test_other_status_type_is_an_illegal_parameter(status_type: int) -> None:
         CertificateStatus.parse(bytes((status_type,)) + bytes.fromhex("000001" + "30"))
 
 
-def test_a_status_may_be_as_large_as_a_chain() -> None:
-    assert Joiner.max_size(HandshakeType.CERTIFICATE_STATUS) == MAX_CERTIFICATE_MESSAGE
+def test_messages_with_certificates_have_their_own_bounds() -> None:
     assert Joiner.max_size(HandshakeType.CERTIFICATE) == MAX_CERTIFICATE_MESSAGE
+    # The type of the status, the length of the response, and the response.
+    assert Joiner.max_size(HandshakeType.CERTIFICATE_STATUS) == 4 + MAX_OCSP_RESPONSE
 
 
 # ---- key exchange -----------------------------------------------------------------------------------

@@ -179,7 +179,7 @@ def test_a_certificate_that_answers_another_request(face: Face, under: str) -> N
 def test_extensions_of_a_certificate(
     extension: tuple[int, bytes], expected: type[TLSError], face: Face, under: str
 ) -> None:
-    hostile = face()
+    hostile = face(victim={"status_request": False})
     hostile.edits = {"certificate": entries(*owner_of(hostile).chain, extensions=(extension,))}
     hostile.run()
     refused(hostile, expected, under=under)

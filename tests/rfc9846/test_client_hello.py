@@ -183,9 +183,7 @@ def test_an_extension_that_belongs_elsewhere() -> None:
 def test_extensions_that_are_not_known_or_not_used_are_ignored() -> None:
     # RFC 9846 §4.2.2: servers MUST ignore unrecognized extensions; §4.5.1.1: status_request_v2 (17) is not
     # acted upon; §E.5: truncated_hmac (4) is not used; §4.3: what is ignored is not decoded.
-    ignored = [
-        (code, b"whatever") for code in (*GREASE, 4, 5, 14, 15, 17, 18, 21, 27, 34, 35, 45, 47, 0xFE0D)
-    ]
+    ignored = [(code, b"whatever") for code in (*GREASE, 4, 5, 14, 15, 17, 18, 21, 27, 34, 35, 47, 0xFE0D)]
     hostile = face(adding(*ignored))
     (parameters,) = hostile.heard(HandshakeType.ENCRYPTED_EXTENSIONS)
     # The one answer is to supported_groups (§4.3.7).
@@ -204,6 +202,7 @@ PARSED: dict[ExtensionType, bytes] = {
     E.RECORD_SIZE_LIMIT: ext.encode_record_size_limit(16385),
     E.POST_HANDSHAKE_AUTH: b"",
     E.EARLY_DATA: b"",
+    E.PSK_KEY_EXCHANGE_MODES: b"\x01\x01",
 }
 
 

@@ -44,15 +44,21 @@ def credentials(key_type: str = "ecdsa_secp256r1", client: bool = False) -> Cred
 
 
 def client_config(**fields: Any) -> ClientConfig:
-    """Of TLS 1.3 alone unless `fields` say otherwise."""
-    return ClientConfig(
-        **{"trust_anchors": anchors(), "groups": X25519, "minimum_version": TLS_1_3, **_of_tls12(fields)}
-    )
+    """Of TLS 1.3 alone, and without resumption, unless `fields` say otherwise."""
+    defaults = {
+        "trust_anchors": anchors(),
+        "groups": X25519,
+        "minimum_version": TLS_1_3,
+        "session_cache": None,
+    }
+    return ClientConfig(**{**defaults, **_of_tls12(fields)})
 
 
 def server_config(**fields: Any) -> ServerConfig:
-    """Of TLS 1.3 alone unless `fields` say otherwise."""
-    return ServerConfig(**{"credentials": (credentials(),), "minimum_version": TLS_1_3, **_of_tls12(fields)})
+    """Of TLS 1.3 alone, and without tickets, unless `fields` say otherwise."""
+    return ServerConfig(
+        **{"credentials": (credentials(),), "minimum_version": TLS_1_3, "tickets": 0, **_of_tls12(fields)}
+    )
 
 
 def _of_tls12(fields: dict[str, Any]) -> dict[str, Any]:

@@ -142,7 +142,12 @@ class Side:
         self._guard(self.runner.start)
 
     def receive(self, raw: bytes) -> None:
-        if self.error is None:
+        after = self.io.after
+        if self.error is not None:
+            return
+        if after is not None and self.runner.done:
+            self._guard(lambda: after.handle(raw[0], raw, self.io))
+        else:
             self._guard(lambda: self.runner.receive(raw[0], raw))
 
     def _guard(self, step: Callable[[], None]) -> None:

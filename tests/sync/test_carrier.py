@@ -75,3 +75,33 @@ def test_an_idle_socket_keeps_no_buffers(joined: Joined) -> None:
     assert client.pending() == 0
     assert client.connection.receive_path.unread == 0
     assert not client.connection.send_path.has_output
+
+
+def test_a_reader_that_finishes_the_handshake_wakes_the_writer(joined: Joined) -> None:
+    # Whoever takes the last message of the handshake, the other must not go on waiting for it.
+    for _ in range(60):
+        client, server = joined(ONLY_1_2, ONLY_1_2)
+        client.settimeout(5)
+        echo = Aside(lambda sock: sock.sendall(receive(sock, 1000)), server)
+        writer = Aside(client.sendall, bytes(1000))
+        assert receive(client, 1000) == bytes(1000)
+        writer.result()
+        echo.result()
+
+
+def test_a_reader_that_comes_while_a_writer_waits_for_the_peer(joined: Joined) -> None:
+    # The writer waits for a renegotiation, and so for input; what comes is the reader's all the same.
+    for _ in range(20):
+        client, server = shaken(joined(ONLY_1_2, {**ONLY_1_2, "allow_client_renegotiation": True}))
+        server.renegotiate()
+        reader = Aside(receive, server, 5)
+        client.sendall(b"begin")
+        assert reader.result() == b"begin"
+        client.renegotiate()
+        writer = Aside(client.sendall, b"x" * 5)
+        back = Aside(receive, client, 5)
+        server_reads = Aside(receive, server, 5)
+        server.sendall(b"y" * 5)
+        assert server_reads.result() == b"x" * 5
+        assert back.result() == b"y" * 5
+        writer.result()

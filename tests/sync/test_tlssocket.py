@@ -21,6 +21,7 @@ from tests.support import pki
 from tests.support.engine import BOTH, ECDHE, HOST, ONLY_1_2, client_config, credentials, server_config
 from tests.support.threads import Aside, receive
 from tlswrite.config import Mode
+from tlswrite.crypto.tickets import TicketKeys
 from tlswrite.crypto.trust import TrustAnchors
 from tlswrite.errors import (
     AlertReceived,
@@ -31,6 +32,7 @@ from tlswrite.errors import (
     WantReadError,
     WantWriteError,
 )
+from tlswrite.session import SessionCache
 from tlswrite.sync import TLSSocket
 
 Joined = Callable[..., tuple[TLSSocket, TLSSocket]]
@@ -67,6 +69,7 @@ def test_it_is_a_socket_that_took_over_the_descriptor() -> None:
         assert sock.server_hostname == HOST and not sock.server_side
         assert (sock.version(), sock.cipher(), sock.group(), sock.compression()) == (None,) * 4
         assert not sock.session_reused and sock.pending() == 0
+        assert sock.ocsp_response is None
         with pytest.raises(ValueError, match="handshake not done"):
             sock.getpeercert()
     assert sock.fileno() == -1
@@ -469,3 +472,23 @@ def test_wants_of_a_full_socket(joined: Joined) -> None:
 def test_it_comes_without_asyncio() -> None:
     code = "import sys, tlswrite; tlswrite.TLSSocket; sys.exit('asyncio' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+# ---- sessions ----
+
+
+@VERSIONS
+def test_a_session_is_resumed(joined: Joined, version: dict[str, Any]) -> None:
+    keys = TicketKeys()
+    fields = {**version, "tickets": 1, "ticket_keys": keys}
+    client, server = shaken(joined({**version, "session_cache": SessionCache()}, fields))
+    server.sendall(b"x")
+    assert client.recv(1) == b"x"
+    session = client.session
+    assert session is not None and server.session is None and not client.session_reused
+    again, server = joined(version, fields)
+    again.session = session
+    shaken((again, server))
+    assert again.session_reused and server.session_reused
+    with pytest.raises(CallerError, match="before the handshake"):
+        again.session = session

@@ -15,7 +15,7 @@ from tlswrite.tls12.handshake import Handshake12, Last, Progress
 
 def after(chain: tuple[bytes, ...]) -> Handshake12:
     """A handshake behind one in which the peer showed `chain`."""
-    return Handshake12(Recorder(), Last(b"c" * 12, b"s" * 12, chain, Progress()))
+    return Handshake12(Recorder(), Last(b"c" * 12, b"s" * 12, chain, Progress(), None))
 
 
 def test_the_same_person_may_have_another_certificate() -> None:

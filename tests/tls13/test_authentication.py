@@ -73,7 +73,7 @@ def test_extensions_of_a_certificate_must_have_been_asked_for(
     def change(message: Certificate) -> Certificate:
         return replace(message, entries=(CertificateEntry(message.entries[0].der, ((extension, b""),)),))
 
-    client_refuses(editing(CT, change), expected)
+    client_refuses(editing(CT, change), expected, client=client_config(status_request=False))
 
 
 @pytest.mark.parametrize(

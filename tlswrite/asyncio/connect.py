@@ -11,6 +11,7 @@ import os
 import socket
 import ssl as stdlib_ssl
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any, TypeVar, cast
 
 from aiohappyeyeballs import start_connection
@@ -181,12 +182,18 @@ async def connect_accepted_socket(
 def as_client_config(ssl: Any) -> ClientConfig:
     """What `ssl=` of a client means: True, or a configuration."""
     if ssl is True:
-        return ClientConfig()
+        return _default_client_config()
     if isinstance(ssl, ClientConfig):
         return ssl
     if isinstance(ssl, ServerConfig):
         raise TypeError("ssl= got a ServerConfig, but this side is the client: give a ClientConfig")
     raise TypeError(f"ssl= takes True or a tlswrite.ClientConfig, not {_kind(ssl)}")
+
+
+@cache
+def _default_client_config() -> ClientConfig:
+    """One for all connections, so that they share its sessions."""
+    return ClientConfig()
 
 
 def as_server_config(ssl: Any) -> ServerConfig:

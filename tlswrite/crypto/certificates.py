@@ -30,10 +30,13 @@ from tlswrite.errors import CertificateError
 from tlswrite.iana import AlertDescription
 
 __all__ = [
+    "der_content",
+    "der_elements",
     "load_certificate",
     "load_chain",
     "names_of",
     "peercert_dict",
+    "pss_hash_of",
     "public_key",
     "public_key_of",
     "reading_certificate",
@@ -325,24 +328,33 @@ def _pss_hash(tbs: bytes) -> str | None:
 
     `cryptography` parses these parameters and does not show them. The certificate is well-formed here.
     """
-    fields = _elements(_content(tbs))
+    fields = der_elements(der_content(tbs))
     # TBSCertificate: [0] version, serialNumber, signature, issuer, validity, subject, subjectPublicKeyInfo.
     position = 6 if fields[0][0] == 0xA0 else 5
-    algorithm = _elements(_elements(fields[position][1])[0][1])
-    if len(algorithm) == 1:
+    return pss_hash_of(der_elements(fields[position][1])[0][1])
+
+
+def pss_hash_of(algorithm: bytes) -> str | None:
+    """The hash of an AlgorithmIdentifier's content under the RSASSA-PSS OID; None without parameters.
+
+    The name is no hash's where it is none of SHA-2's and not SHA-1.
+    """
+    parts = der_elements(algorithm)
+    if len(parts) == 1:
         return None
-    for tag, content in _elements(algorithm[1][1]):
+    for tag, content in der_elements(parts[1][1]):
         if tag == 0xA0:  # hashAlgorithm [0] HashAlgorithm DEFAULT sha1
-            return _HASHES.get(_elements(_content(content))[0][1], "another hash")
+            return _HASHES.get(der_elements(der_content(content))[0][1], "another hash")
     return "sha1"
 
 
-def _content(der: bytes) -> bytes:
-    return _elements(der)[0][1]
+def der_content(der: bytes) -> bytes:
+    """The content of the first DER element, of DER that was found well-formed before."""
+    return der_elements(der)[0][1]
 
 
-def _elements(der: bytes) -> list[tuple[int, bytes]]:
-    """Tag and content of each element of a DER SEQUENCE's content."""
+def der_elements(der: bytes) -> list[tuple[int, bytes]]:
+    """Tag and content of each element of a DER SEQUENCE's content, which was found well-formed before."""
     elements = []
     position = 0
     while position < len(der):

@@ -5,18 +5,21 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final, TypeAlias
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
+from tlswrite.crypto import ocsp
 from tlswrite.crypto.certificates import names_of, public_key_of, subject_of
+from tlswrite.crypto.ocsp import OCSPSource
 from tlswrite.crypto.signatures import PrivateKey, PSSPrivateKey, PSSPublicKey, describe, schemes_for
 from tlswrite.errors import CertificateError, ConfigurationError
 from tlswrite.iana import SignatureScheme
 
-__all__ = ["Credentials", "Password", "load_credentials"]
+__all__ = ["Credentials", "OCSPSource", "Password", "load_credentials"]
 
 #: A password, or what asks for it (called only where the key is encrypted).
 Password: TypeAlias = str | bytes | Callable[[], str | bytes]
@@ -27,25 +30,44 @@ class Credentials:
     """A chain in DER form, end-entity certificate first, and the private key of that certificate.
 
     `schemes` are the signature schemes that the key fits, most preferred first; `names` the DNS names and
-    IP addresses of the certificate.
+    IP addresses of the certificate. `ocsp_response` is stapled for peers that ask (RFC 6066 §8): an OCSPResponse in
+    DER form, or a function that has the newest, which is called in the handshake and so must not wait for anything.
+
+    Raises ConfigurationError for a response that cannot be stapled.
     """
 
     chain: tuple[bytes, ...]
     private_key: PrivateKey
     schemes: tuple[SignatureScheme, ...]
     names: tuple[str, ...]
+    ocsp_response: OCSPSource | None = None
+
+    def __post_init__(self) -> None:
+        if not callable(self.ocsp_response):
+            self.staple()
+
+    def staple(self, time: datetime | None = None) -> bytes | None:
+        """The OCSP response to staple at `time` (aware; now unless given), in DER form.
+
+        None where there is none, or one that has expired. Raises ConfigurationError for one that cannot be stapled.
+        """
+        return ocsp.staple(self.ocsp_response, self.chain[0], time)
 
     def __repr__(self) -> str:
         return f"<Credentials for {', '.join(self.names[:3]) or 'no name'}>"
 
 
 def load_credentials(
-    certfile_pem: bytes, keyfile_pem: bytes | None = None, password: Password | None = None
+    certfile_pem: bytes,
+    keyfile_pem: bytes | None = None,
+    password: Password | None = None,
+    *,
+    ocsp_response: OCSPSource | None = None,
 ) -> Credentials:
     """Credentials from PEM text: the chain (end-entity certificate first), and the private key.
 
     Without `keyfile_pem` the key is looked for beside the certificates, as `ssl.SSLContext.load_cert_chain`
-    does. Raises ConfigurationError, saying what to mend.
+    does. `ocsp_response` is as in `Credentials`. Raises ConfigurationError, saying what to mend.
     """
     try:
         certificates = x509.load_pem_x509_certificates(certfile_pem)
@@ -76,6 +98,7 @@ def load_credentials(
         key,
         schemes_for(key),
         names,
+        ocsp_response,
     )
 
 

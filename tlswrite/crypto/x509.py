@@ -12,7 +12,8 @@ extended key usage that is present must allow the purpose; SHA-1, and RSA keys u
 
 Verification of a chain is several signature checks, and a client meets the same few chains again and
 again: chains that verified are remembered with their anchors, up to a bound, and taken as verified for as
-long as every certificate in them is within its dates. Revocation, which could make that wrong, there is none.
+long as every certificate in them is within its dates. Revocation is told by stapled OCSP responses alone, which are
+verified each time (`ocsp.py`).
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ from tlswrite.crypto.certificates import (
 from tlswrite.crypto.credentials import Credentials, Password, load_credentials
 from tlswrite.crypto.explain import NO_PATH, explain_chain, explain_name
 from tlswrite.crypto.identity import Identity, identity_of, matches, sni_name
+from tlswrite.crypto.ocsp import check_status
 from tlswrite.crypto.trust import TrustAnchors, VerifiedChain
 
 __all__ = [
@@ -43,6 +45,7 @@ __all__ = [
     "Password",
     "TrustAnchors",
     "VerifiedChain",
+    "check_status",
     "identity_of",
     "load_certificate",
     "load_chain",

@@ -133,7 +133,9 @@ class Control:
         runner, self._runner = self._runner, None
         self._joiner = None
         self._next_opener = None
-        self.after = None
+        if self.after is not None:
+            self.after.forget_session()
+            self.after = None
         self.send_path.set_protection(NullSealer())
         self.receive_path.forget()
         if runner is not None:

@@ -1,4 +1,4 @@
-"""Where randomness comes from, as one replaceable object.
+"""Where randomness and the time come from, as one replaceable object.
 
 Everything in a handshake that is not determined by its input passes through here. Published traces
 (RFC 8448) are replayed by an object that hands out the trace's values in place of `SYSTEM`.
@@ -7,6 +7,7 @@ Everything in a handshake that is not determined by its input passes through her
 from __future__ import annotations
 
 import os
+import time
 from typing import Final, Protocol
 
 from tlswrite.crypto import groups, signatures
@@ -22,6 +23,9 @@ class Entropy(Protocol):
     def random(self, size: int) -> bytes:
         """`size` bytes from a secure random number generator (RFC 9846 §C.1)."""
 
+    def time(self) -> float:
+        """Seconds since the epoch."""
+
     def generate(self, group: int) -> KeyShare:
         """A client's fresh key share."""
 
@@ -35,6 +39,7 @@ class Entropy(Protocol):
 class _System:
     __slots__ = ()
     random = staticmethod(os.urandom)
+    time = staticmethod(time.time)
     generate = staticmethod(groups.generate)
     respond = staticmethod(groups.respond)
     sign = staticmethod(signatures.sign)

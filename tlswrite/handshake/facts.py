@@ -11,6 +11,7 @@ from tlswrite.errors import CallerError, TLSError
 from tlswrite.handshake.control import Control
 from tlswrite.handshake.negotiated import Negotiated
 from tlswrite.iana import NamedGroup, ProtocolVersion
+from tlswrite.session import Session
 
 __all__ = ["Facts"]
 
@@ -20,11 +21,13 @@ _VERSION_NAMES: Final = {ProtocolVersion.TLS_1_2: "TLSv1.2", ProtocolVersion.TLS
 class Facts:
     """The part of a connection's public face that only tells; `TLSConnection` has the rest."""
 
-    __slots__ = ("_control", "_error", "config")
+    __slots__ = ("_control", "_error", "_session", "config")
 
     config: ClientConfig | ServerConfig
     _control: Control
     _error: TLSError | None
+    #: What a client shall offer to resume.
+    _session: Session | None
 
     @property
     def negotiated(self) -> Negotiated | None:
@@ -63,6 +66,25 @@ class Facts:
         facts = self._control.negotiated
         return facts is not None and facts.session_reused
 
+    @property
+    def session(self) -> Session | None:
+        """Client: the session to resume, as `ssl.SSLObject.session`; None where there is none (yet).
+
+        In TLS 1.3 servers send it behind the handshake, so it is there after some reading. Before the handshake it
+        can be set, to a session of another connection: one that does not fit means a full handshake. Raises
+        CallerError where it is set on a server, or too late.
+        """
+        after = self._control.after
+        return self._session if after is None else after.session
+
+    @session.setter
+    def session(self, session: Session | None) -> None:
+        if isinstance(self.config, ServerConfig):
+            raise CallerError("a session is the client's to choose")
+        if self._control.started:
+            raise CallerError("the session to resume must be set before the handshake")
+        self._session = session
+
     @overload
     def getpeercert(self, binary_form: Literal[False] = False) -> dict[str, Any] | None: ...
     @overload
@@ -82,6 +104,16 @@ class Facts:
         # configuration, or where it asked after the handshake.
         verified = isinstance(self.config, ServerConfig) or self.config.verify_mode != ssl.CERT_NONE
         return x509.peercert_dict(facts.peer_chain[0]) if verified else {}
+
+    @property
+    def ocsp_response(self) -> bytes | None:
+        """The OCSPResponse (DER) that the peer stapled to its certificate (SSL_get_tlsext_status_ocsp_resp).
+
+        It was verified, as the certificate was: not with `verify_mode` CERT_NONE. None before the handshake is
+        complete, where none came, and where a session was resumed, which shows no certificate.
+        """
+        facts = self._control.negotiated
+        return None if facts is None else facts.ocsp_response
 
     def get_channel_binding(self, cb_type: str = "tls-exporter") -> bytes | None:
         """Channel binding data: "tls-exporter" (RFC 9266), "tls-server-end-point" and "tls-unique" (RFC 5929).

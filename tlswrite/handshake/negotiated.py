@@ -24,6 +24,8 @@ class Negotiated:
     server_name: str | None = None
     #: The peer's certificates in DER, its own first; empty where it sent none.
     peer_chain: tuple[bytes, ...] = field(default=(), repr=False)
+    #: The OCSP response (DER) that came with the peer's certificate; None where none came.
+    ocsp_response: bytes | None = field(default=None, repr=False)
     #: Our own certificate in DER; None where we sent none.
     local_certificate: bytes | None = field(default=None, repr=False)
     #: SignatureScheme of the peer's CertificateVerify; None where it sent none.

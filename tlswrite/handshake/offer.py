@@ -8,7 +8,7 @@ offer, at random places and with random values, and stays the same in the second
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Final, TypeVar
 
@@ -16,7 +16,7 @@ from tlswrite.config import ClientConfig, Mode
 from tlswrite.crypto.groups import ECDHE_GROUPS, KeyShare
 from tlswrite.crypto.identity import sni_name
 from tlswrite.crypto.signatures import CERT_SCHEMES
-from tlswrite.crypto.suites import SUITES
+from tlswrite.crypto.suites import SUITES, Suite
 from tlswrite.errors import IllegalParameter, UnsupportedExtension
 from tlswrite.handshake.entropy import Entropy
 from tlswrite.iana import (
@@ -26,6 +26,7 @@ from tlswrite.iana import (
     ExtensionType,
     NamedGroup,
     ProtocolVersion,
+    PskKeyExchangeMode,
     name_of,
 )
 from tlswrite.limits import MAX_PLAINTEXT
@@ -33,6 +34,8 @@ from tlswrite.messages import extensions as ext
 from tlswrite.messages import extensions12 as ext12
 from tlswrite.messages.base import Extensions
 from tlswrite.messages.hello import ClientHello
+from tlswrite.messages.resumption import OfferedPsks
+from tlswrite.session import Session
 
 __all__ = ["Offer", "check_solicited", "chosen_protocol", "key_share_groups", "make_offer"]
 
@@ -40,6 +43,8 @@ _T = TypeVar("_T")
 
 #: RFC 8449 §4: advertised even without a limit of one's own, so that the server may ask for one.
 _NO_LIMIT: Final = MAX_PLAINTEXT + 1
+_TLS_1_2: Final = ProtocolVersion.TLS_1_2
+_PSK_WITH_DHE: Final = ext.encode_psk_key_exchange_modes((PskKeyExchangeMode.psk_dhe_ke,))
 _SIGNATURE_ALGORITHMS_CERT: Final = ext.encode_signature_algorithms(CERT_SCHEMES)
 
 
@@ -55,12 +60,16 @@ class Offer:
     shares: Mapping[int, KeyShare] = field(repr=False)
     #: Extension types whose answers are welcome; GREASE is not among them.
     extension_types: frozenset[int] = field(repr=False)
+    #: The session that the hello offers to resume.
+    session: Session | None = None
+    #: Bytes of the list of binders at the end of `message`, where zeros stand until `with_binder`.
+    binders_size: int = 0
 
-    def retry(self, group: int | None, cookie: bytes | None, entropy: Entropy) -> Offer:
+    def retry(self, suite: Suite, group: int | None, cookie: bytes | None, entropy: Entropy) -> Offer:
         """The second ClientHello, as a HelloRetryRequest asks for it (RFC 9846 §4.2.2, §4.2.4).
 
-        `group` and `cookie` are what the request's key_share and cookie say. Raises IllegalParameter for a
-        request that must not be followed.
+        `suite`, `group` and `cookie` are what the request says. Raises IllegalParameter for a request that must
+        not be followed.
         """
         if group is None and cookie is None:
             # RFC 9846 §4.2.4: a request that would not change the ClientHello: "illegal_parameter".
@@ -80,15 +89,29 @@ class Offer:
         # RFC 9846 §4.2.2: the same ClientHello without modification, except for a single share of the
         # group asked for, and the cookie.
         extensions = tuple((code, replaced.get(code, data)) for code, data in self.hello.extensions)
+        # RFC 9846 §4.3.11: pre_shared_key stays the last one.
+        extensions, psk = _split(extensions, self.binders_size)
         if cookie is not None:
             extensions += ((ExtensionType.COOKIE, ext.encode_cookie(cookie)),)
+        session, binders_size, extension_types = self.session, self.binders_size, self.extension_types
+        if psk and session is not None and SUITES[session.suite].hash_name != suite.hash_name:
+            # RFC 9846 §4.2.2: a pre-shared key that does not go with the suite of the request is left out.
+            session, binders_size, psk = None, 0, ()
+            extension_types -= {ExtensionType.PRE_SHARED_KEY}
+        extensions += psk
         hello = ClientHello(self.hello.random, self.hello.session_id, self.hello.cipher_suites, extensions)
         try:
             message = hello.encode()
         except ValueError:
             # Extensions have 64 KiB in all; a cookie alone may have as much.
             raise IllegalParameter("a HelloRetryRequest whose cookie is too large to be returned") from None
-        return Offer(hello, message, self.server_name, self.groups, shares, self.extension_types)
+        return Offer(
+            hello, message, self.server_name, self.groups, shares, extension_types, session, binders_size
+        )
+
+    def with_binder(self, binder: bytes) -> Offer:
+        """The same hello with the binder in its place (RFC 9846 §4.3.11.2)."""
+        return replace(self, message=self.message[: -len(binder)] + binder)
 
 
 def make_offer(
@@ -96,11 +119,12 @@ def make_offer(
     server_hostname: str | None,
     entropy: Entropy,
     renegotiation_info: bytes | None = None,
+    session: Session | None = None,
 ) -> Offer:
-    """A ClientHello to `server_hostname`, a name or an address.
+    """A ClientHello to `server_hostname`, a name or an address, that offers to resume `session`.
 
     `renegotiation_info` is the client's last verify_data where this hello renegotiates: then the version stays
-    what it is, TLS 1.2 (RFC 5746 §3.5).
+    what it is, TLS 1.2 (RFC 5746 §3.5), and nothing is resumed. A session of TLS 1.3 still wants its binder.
     """
     server_name = sni_name(server_hostname)
     offered = config.versions if renegotiation_info is None else (ProtocolVersion.TLS_1_2,)
@@ -136,6 +160,13 @@ def make_offer(
         answered.append((ExtensionType.SERVER_NAME, ext.encode_server_name(server_name)))
     if old:
         answered += _tls12_extensions(renegotiation_info or b"")
+        wanted = config.session_cache is not None or session is not None
+        if wanted and renegotiation_info is None:
+            # RFC 5077 §3.2: the ticket, or nothing, which asks for one.
+            ticket = session.ticket if session is not None and session.version == _TLS_1_2 else b""
+            answered.append((ExtensionType.SESSION_TICKET, ticket))
+    if config.status_request:
+        answered.append((ExtensionType.STATUS_REQUEST, ext.encode_status_request()))
     answered.append((ExtensionType.SUPPORTED_GROUPS, ext.encode_supported_groups(groups)))
     answered.append((ExtensionType.SIGNATURE_ALGORITHMS, ext.encode_signature_algorithms(schemes)))
     answered.append((ExtensionType.SIGNATURE_ALGORITHMS_CERT, _SIGNATURE_ALGORITHMS_CERT))
@@ -152,6 +183,9 @@ def make_offer(
         if config.post_handshake_auth:
             answered.append((ExtensionType.POST_HANDSHAKE_AUTH, ext.encode_post_handshake_auth()))
         answered.append((ExtensionType.SUPPORTED_VERSIONS, ext.encode_supported_versions_client(versions)))
+        if config.session_cache is not None or session is not None:
+            # RFC 9846 §4.3.9: with a key exchange, or not at all; it also asks for tickets.
+            answered.append((ExtensionType.PSK_KEY_EXCHANGE_MODES, _PSK_WITH_DHE))
         answered.append((ExtensionType.KEY_SHARE, ext.encode_key_share_client(entries)))
     extension_types = frozenset(code for code, _ in answered)
     extensions = tuple(answered)
@@ -162,14 +196,41 @@ def make_offer(
         extensions = (*grease.into(extensions[:-1], (empty, b"")), extensions[-1])
         other = grease.value(unlike=empty)
         extensions = (*grease.into(extensions[:-1], (other, b"\0")), extensions[-1])
+    binders_size = 0
+    if session is not None and session.version == ProtocolVersion.TLS_1_3:
+        # RFC 9846 §4.3.11: the last extension.
+        psk = _pre_shared_key(session, entropy.time())
+        binders_size = psk.binders_size
+        extensions += ((ExtensionType.PRE_SHARED_KEY, psk.encode()),)
+        extension_types |= {ExtensionType.PRE_SHARED_KEY}
     hello = ClientHello(
         random=entropy.random(32),
-        # RFC 9846 §4.2.2: non-empty in compatibility mode, and unpredictable.
-        session_id=entropy.random(32) if new and config.middlebox_compatibility else b"",
+        session_id=_session_id(config, session, entropy, new=new),
         cipher_suites=suites,
         extensions=extensions,
     )
-    return Offer(hello, hello.encode(), server_name, own_groups, shares, extension_types)
+    return Offer(
+        hello, hello.encode(), server_name, own_groups, shares, extension_types, session, binders_size
+    )
+
+
+def _session_id(config: ClientConfig, session: Session | None, entropy: Entropy, *, new: bool) -> bytes:
+    if session is not None and session.version == _TLS_1_2:
+        # RFC 5077 §3.4: with a ticket, an id by whose echo the client knows that it was accepted.
+        return session.session_id or entropy.random(32)
+    # RFC 9846 §4.2.2: non-empty in compatibility mode, and unpredictable.
+    return entropy.random(32) if new and config.middlebox_compatibility else b""
+
+
+def _pre_shared_key(session: Session, now: float) -> OfferedPsks:
+    """The one key that is offered, with zeros in the place of its binder."""
+    binder = bytes(SUITES[session.suite].hash_length)
+    return OfferedPsks(((session.ticket, session.obfuscated_age(now)),), (binder,))
+
+
+def _split(extensions: Extensions, binders_size: int) -> tuple[Extensions, Extensions]:
+    """The extensions, and pre_shared_key on its own where there is one."""
+    return (extensions[:-1], extensions[-1:]) if binders_size else (extensions, ())
 
 
 def _tls12_extensions(renegotiation_info: bytes) -> tuple[tuple[int, bytes], ...]:

@@ -16,6 +16,7 @@ from tlswrite.handshake.negotiated import Negotiated
 from tlswrite.iana import HandshakeType, name_of
 from tlswrite.limits import MAX_EMPTY_RECORDS
 from tlswrite.record.protection import Opener, Sealer
+from tlswrite.session import Session
 
 __all__ = ["AfterHandshake", "HandshakeGenerator", "HandshakeIO", "Message", "Runner", "Wait"]
 
@@ -120,6 +121,13 @@ class AfterHandshake(Protocol):
 
     def export(self, label: bytes, length: int, context: bytes | None) -> bytes:
         """Exported keying material (RFC 9846 §7.5, RFC 5705), `length` bytes."""
+
+    def forget_session(self) -> None:
+        """The connection failed: a session that the RFC says MUST NOT be resumed then is forgotten."""
+
+    @property
+    def session(self) -> Session | None:
+        """Client: the session to resume later."""
 
     @property
     def finished(self) -> bytes | None:

@@ -32,6 +32,7 @@ from tlswrite.iana import CipherSuite, ExtensionType, NamedGroup, ProtocolVersio
 from tlswrite.messages import extensions as ext
 from tlswrite.messages import extensions12 as ext12
 from tlswrite.messages.hello import ClientHello
+from tlswrite.messages.resumption import OfferedPsks
 
 __all__ = [
     "ClientOffer",
@@ -77,7 +78,12 @@ class ClientOffer:
     record_size_limit: int | None
     #: In bytes.
     max_fragment_length: int | None
+    #: Whether an OCSP response is welcome (RFC 6066 §8).
+    status_request: bool
     post_handshake_auth: bool
+    #: TLS 1.3: the pre-shared keys, and how the client would use them (RFC 9846 §4.3.9, §4.3.11).
+    psks: OfferedPsks | None = field(default=None, repr=False)
+    psk_modes: tuple[int, ...] = ()
 
     @classmethod
     def read(cls, hello: ClientHello) -> ClientOffer:
@@ -90,7 +96,8 @@ class ClientOffer:
         schemes = ext.parse_signature_algorithms(_required(data, ExtensionType.SIGNATURE_ALGORITHMS))
         # RFC 9846 §9.2: supported_groups and key_share come together.
         key_share = _required(data, ExtensionType.KEY_SHARE)
-        if ExtensionType.PRE_SHARED_KEY in data:
+        psks, modes = data.get(ExtensionType.PRE_SHARED_KEY), data.get(ExtensionType.PSK_KEY_EXCHANGE_MODES)
+        if psks is not None:
             # RFC 9846 §4.3.9: pre_shared_key without psk_key_exchange_modes MUST be refused.
             _required(data, ExtensionType.PSK_KEY_EXCHANGE_MODES)
         post_handshake_auth = data.get(ExtensionType.POST_HANDSHAKE_AUTH)
@@ -101,6 +108,8 @@ class ClientOffer:
             shares=dict(ext.parse_key_share_client(key_share)),
             schemes=schemes,
             post_handshake_auth=post_handshake_auth is not None,
+            psks=None if psks is None else OfferedPsks.parse(psks),
+            psk_modes=() if modes is None else ext.parse_psk_key_exchange_modes(modes),
             **_common(hello, data, schemes),
         )
         # RFC 9846 §4.3.8: no shares for groups not listed in supported_groups. By sets: both lists may hold
@@ -136,6 +145,7 @@ def _common(hello: ClientHello, data: dict[int, bytes], schemes: tuple[int, ...]
     certificate_schemes = data.get(ExtensionType.SIGNATURE_ALGORITHMS_CERT)
     alpn = data.get(ExtensionType.APPLICATION_LAYER_PROTOCOL_NEGOTIATION)
     server_name = data.get(ExtensionType.SERVER_NAME)
+    status_request = data.get(ExtensionType.STATUS_REQUEST)
     limit = data.get(ExtensionType.RECORD_SIZE_LIMIT)
     fragment_length = data.get(ExtensionType.MAX_FRAGMENT_LENGTH)
     return {
@@ -145,6 +155,8 @@ def _common(hello: ClientHello, data: dict[int, bytes], schemes: tuple[int, ...]
         ),
         "alpn": () if alpn is None else ext.parse_alpn(alpn),
         "server_name": None if server_name is None else ext.parse_server_name(server_name),
+        # RFC 6066 §8: of any responder; requests for other kinds of status are ignored.
+        "status_request": status_request is not None and ext.parse_status_request(status_request) is not None,
         # RFC 8449 §4: a server does not hold a client to the largest value that TLS 1.3 has.
         "record_size_limit": None if limit is None else ext.parse_record_size_limit(limit),
         # RFC 6066 §4: another value: "illegal_parameter".

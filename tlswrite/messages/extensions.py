@@ -16,7 +16,7 @@ from typing import Final
 from tlswrite.codec import Reader, encode_u16s, parse_u16s, u8, u16, u32, vector8, vector16, vector24
 from tlswrite.errors import DecodeError, IllegalParameter
 from tlswrite.iana import CertificateStatusType, ExtensionType, NameType, name_of
-from tlswrite.limits import MAX_EXTENSIONS, MIN_RECORD_SIZE_LIMIT
+from tlswrite.limits import MAX_EXTENSIONS, MAX_OCSP_RESPONSE, MIN_RECORD_SIZE_LIMIT
 from tlswrite.messages.base import Extensions
 
 # ---- the block ------------------------------------------------------------------------------------
@@ -410,13 +410,25 @@ def encode_status_request(responders: Sequence[bytes] = (), request_extensions: 
     )
 
 
-def parse_certificate_status(data: bytes) -> bytes:
-    """The OCSP response (DER) of a status_request in a CertificateEntry (RFC 9846 §4.5.1.1)."""
+def parse_status_request_empty(data: bytes) -> None:
+    """status_request of a CertificateRequest (RFC 9846 §4.5.1.1), or of TLS 1.2's ServerHello (RFC 6066 §8)."""
+    _empty(data)
+
+
+def encode_status_request_empty() -> bytes:
+    return b""
+
+
+def parse_certificate_status(data: bytes | memoryview) -> bytes:
+    """The OCSP response (DER) of a CertificateStatus structure (RFC 6066 §8).
+
+    In TLS 1.3 it is the status_request of a CertificateEntry (RFC 9846 §4.5.1.1), in TLS 1.2 a message's body.
+    """
     reader = Reader(data)
     status_type = reader.u8()
     if status_type != CertificateStatusType.ocsp:
         raise IllegalParameter(f"certificate status of the type {status_type}, which was not asked for")
-    response = reader.vector24(1)
+    response = reader.vector24(1, MAX_OCSP_RESPONSE)
     reader.finish()
     return response
 

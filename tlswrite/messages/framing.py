@@ -15,7 +15,7 @@ from typing import Final
 
 from tlswrite.errors import DecodeError
 from tlswrite.iana import HandshakeType, name_of
-from tlswrite.limits import MAX_CERTIFICATE_MESSAGE, MAX_HANDSHAKE_MESSAGE
+from tlswrite.limits import MAX_CERTIFICATE_MESSAGE, MAX_HANDSHAKE_MESSAGE, MAX_OCSP_RESPONSE
 from tlswrite.messages.base import HEADER_SIZE, HandshakeMessage, frame
 from tlswrite.messages.certificate import Certificate, CertificateRequest, CertificateVerify
 from tlswrite.messages.finish import (
@@ -151,7 +151,8 @@ class Joiner:
 
 _MAX_SIZE: Final[dict[int, int]] = {
     HandshakeType.END_OF_EARLY_DATA: 0,
-    HandshakeType.CERTIFICATE_STATUS: MAX_CERTIFICATE_MESSAGE,
+    # Its type and length before the response (RFC 6066 §8).
+    HandshakeType.CERTIFICATE_STATUS: 4 + MAX_OCSP_RESPONSE,
     HandshakeType.KEY_UPDATE: 1,
     HandshakeType.CERTIFICATE: MAX_CERTIFICATE_MESSAGE,
     HandshakeType.COMPRESSED_CERTIFICATE: MAX_CERTIFICATE_MESSAGE,

@@ -10,9 +10,10 @@ from typing import ClassVar, Self
 
 from tlswrite.codec import Reader, encode_u16s, parse_u16s, u8, u16, u32, vector8, vector16, vector24
 from tlswrite.errors import DecodeError, IllegalParameter
-from tlswrite.iana import CertificateStatusType, ECCurveType, HandshakeType
+from tlswrite.iana import ECCurveType, HandshakeType
 from tlswrite.limits import MAX_CHAIN_LENGTH
 from tlswrite.messages.base import frame
+from tlswrite.messages.extensions import encode_certificate_status, parse_certificate_status
 
 __all__ = [
     "Certificate12",
@@ -75,18 +76,10 @@ class CertificateStatus:
 
     @classmethod
     def parse(cls, body: bytes | memoryview) -> Self:
-        reader = Reader(body)
-        status_type = reader.u8()
-        if status_type != CertificateStatusType.ocsp:
-            raise IllegalParameter(f"certificate status of the type {status_type}, which was not asked for")
-        response = reader.vector24(1)
-        reader.finish()
-        return cls(response)
+        return cls(parse_certificate_status(body))
 
     def encode(self) -> bytes:
-        return frame(
-            HandshakeType.CERTIFICATE_STATUS, u8(CertificateStatusType.ocsp) + vector24(self.response)
-        )
+        return frame(HandshakeType.CERTIFICATE_STATUS, encode_certificate_status(self.response))
 
 
 @dataclass(frozen=True, slots=True)

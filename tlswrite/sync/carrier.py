@@ -14,6 +14,8 @@ has changed. One reader and one writer at a time, as with `ssl.SSLSocket`.
 Invariants:
 * input is opened by the writer only while no reader is active: data is never put where a reader that waits for
   the socket would not see it;
+* while one thread waits for input (`_polling`), no other takes any: what the other takes would not wake the one
+  that waits, and it may be the last that the peer says. Who finds it so waits until the first one wakes him;
 * the engine's output leaves in order, since it is sent under the lock, by whoever has it;
 * a buffer that is lent to the receive path is taken back before the lock is given up.
 
@@ -89,6 +91,8 @@ class Carrier(socket.socket):
         self._kept = bytearray()
         #: A reader is active and takes all input.
         self._reader = False
+        #: A thread waits for input.
+        self._polling = False
 
     # ---- reading ------------------------------------------------------------------------------------
 
@@ -98,21 +102,22 @@ class Carrier(socket.socket):
         Raises TLSError, TimeoutError, WantReadError where the socket does not block.
         """
         deadline = self._deadline()
-        with self._changed:
+        with self._lock:
             self._reader = True
-        try:
-            while True:
-                with self._lock:
+            try:
+                while True:
+                    if self._polling and not self._kept:
+                        # A writer that waits for the peer: it keeps what comes, and wakes us.
+                        self._await_change(deadline)
+                        continue
                     count = self._deliver(target)
                     if count is not None:
                         return count
-                    writes = self._send_path.has_output
-                if self._timeout == 0:
-                    # What waits to be sent is a write's affair.
-                    raise WantReadError
-                self._wait(deadline, reads=True, writes=writes)
-        finally:
-            with self._changed:
+                    if self._timeout == 0:
+                        # What waits to be sent is a write's affair.
+                        raise WantReadError
+                    self._wait(deadline, reads=True, writes=self._send_path.has_output)
+            finally:
                 self._reader = False
                 self._changed.notify_all()
 
@@ -229,7 +234,7 @@ class Carrier(socket.socket):
                     # The reader takes the peer's messages, or must take the data in front of them.
                     self._await_change(deadline)
                     continue
-            self._wait(deadline, reads=reads, writes=writes)
+                self._wait(deadline, reads=reads, writes=writes)
 
     def _advance(self, view: memoryview, data: Buffer, whole: bool) -> int:
         """Seal and send as far as there is room; the result is `SendPath.write`'s.
@@ -260,7 +265,7 @@ class Carrier(socket.socket):
     @property
     def _may_take_input(self) -> bool:
         """Whether a write may read: no reader is active, and there is room for what comes."""
-        return not self._reader and len(self._kept) <= limits.KEPT_IN_WRITE
+        return not self._reader and not self._polling and len(self._kept) <= limits.KEPT_IN_WRITE
 
     def _take_input(self) -> None:
         """In a write: serve what the peer says; application data is kept for the reader, up to a bound."""
@@ -303,8 +308,7 @@ class Carrier(socket.socket):
         while True:
             with self._lock, self._failing():
                 self._connection.start_handshake()
-                count = WANT_READ
-                while not self._settled:
+                while not self._settled and not self._polling:
                     self._flush()
                     count = self._open(_buffers.plain)
                     if count <= 0:
@@ -315,8 +319,12 @@ class Carrier(socket.socket):
                     self._changed.notify_all()
                     if flushed:
                         return
-                reads = not self._settled
-            self._wait(deadline, reads=reads, writes=not flushed)
+                reads = not self._settled and not self._polling
+                if not reads and flushed:
+                    # Another thread waits for the peer, and goes on with the handshake.
+                    self._await_change(deadline)
+                    continue
+                self._wait(deadline, reads=reads, writes=not flushed)
 
     @contextmanager
     def _failing(self) -> Iterator[None]:
@@ -327,6 +335,7 @@ class Carrier(socket.socket):
             if self._connection.error is not None:
                 with suppress(OSError, TLSError):
                     self._flush()
+                self._changed.notify_all()
             raise
 
     def _deadline(self) -> float | None:
@@ -342,15 +351,26 @@ class Carrier(socket.socket):
         return left
 
     def _wait(self, deadline: float | None, *, reads: bool, writes: bool) -> None:
-        """Wait until the socket is ready for one of the two."""
+        """Wait until the socket is ready for one of the two; the lock is held, and given up meanwhile.
+
+        `reads` only where no other thread is `_polling`.
+        """
         if self._timeout == 0:
             raise WantWriteError if writes else WantReadError
         poll = select.poll()
         poll.register(self.fileno(), (select.POLLIN if reads else 0) | (select.POLLOUT if writes else 0))
-        while True:
-            left = self._remaining(deadline)
-            if poll.poll(None if left is None else left * 1000):
-                return
+        self._polling = self._polling or reads
+        self._lock.release()
+        try:
+            while True:
+                left = self._remaining(deadline)
+                if poll.poll(None if left is None else left * 1000):
+                    return
+        finally:
+            self._lock.acquire()
+            if reads:
+                self._polling = False
+                self._changed.notify_all()
 
     def _await_change(self, deadline: float | None) -> None:
         """Wait for the progress of another thread; the lock is held."""

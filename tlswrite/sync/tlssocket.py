@@ -10,6 +10,7 @@ from tlswrite.connection import Buffer
 from tlswrite.errors import TruncationError
 from tlswrite.limits import RECORD_HEADER
 from tlswrite.record.codes import ZERO_RETURN
+from tlswrite.session import Session
 from tlswrite.sync.carrier import Carrier
 
 __all__ = ["TLSSocket"]
@@ -154,9 +155,9 @@ class TLSSocket(Carrier):
                 self._connection.close_notify()
                 flushed = self._flush()
                 closed = self._take_close_notify()
-            if flushed and closed:
-                break
-            self._wait(deadline, reads=not closed, writes=not flushed)
+                if flushed and closed:
+                    break
+                self._wait(deadline, reads=not closed, writes=not flushed)
         timeout = self._timeout
         plain = socket.socket(self.family, self.type, self.proto, self.detach())
         plain.settimeout(timeout)
@@ -200,10 +201,9 @@ class TLSSocket(Carrier):
             while True:
                 with self._lock, self._failing():
                     self._connection.close_notify()
-                    flushed = self._flush()
-                if flushed:
-                    break
-                self._wait(deadline, reads=False, writes=True)
+                    if self._flush():
+                        break
+                    self._wait(deadline, reads=False, writes=True)
         super().shutdown(how)
 
     # ---- facts --------------------------------------------------------------------------------------
@@ -242,6 +242,20 @@ class TLSSocket(Carrier):
     def group(self) -> str | None:
         """The IANA name of the key exchange group; None before the handshake."""
         return self._connection.group()
+
+    @property
+    def session(self) -> Session | None:
+        """The session to resume later; set it before the handshake to resume one of another connection."""
+        return self._connection.session
+
+    @session.setter
+    def session(self, session: Session | None) -> None:
+        self._connection.session = session
+
+    @property
+    def ocsp_response(self) -> bytes | None:
+        """The OCSP response that the peer stapled to its certificate, in DER form; None where none came."""
+        return self._connection.ocsp_response
 
     def compression(self) -> None:
         """None: there is no compression here."""

@@ -1,6 +1,7 @@
 """The client's handshake in TLS 1.2 (RFC 5246 §7.3, RFC 8422 §2), from the ServerHello on.
 
-WAIT_SH -> WAIT_CERT -> WAIT_CS_SKE [-> WAIT_SKE] -> WAIT_CR_SHD [-> WAIT_SHD] -> WAIT_FINISHED -> CONNECTED
+WAIT_SH -> WAIT_CERT -> WAIT_SKE -> WAIT_CR_SHD [-> WAIT_SHD] [-> WAIT_NST] -> WAIT_FINISHED -> CONNECTED, or, where
+the server resumes a session, WAIT_SH [-> WAIT_NST] -> WAIT_FINISHED.
 """
 
 from __future__ import annotations
@@ -15,11 +16,12 @@ from tlswrite.crypto import certificates, signatures12, x509
 from tlswrite.crypto.credentials import Credentials
 from tlswrite.crypto.signatures import PublicKey
 from tlswrite.crypto.suites import SUITES
-from tlswrite.crypto.trust import TrustAnchors
+from tlswrite.crypto.trust import TrustAnchors, VerifiedChain
 from tlswrite.errors import DecodeError, HandshakeFailure, IllegalParameter, ProtocolVersionError
 from tlswrite.handshake.entropy import Entropy
 from tlswrite.handshake.negotiated import Negotiated
 from tlswrite.handshake.offer import Offer, check_solicited, chosen_protocol, make_offer
+from tlswrite.handshake.resumption import client_context, session_key
 from tlswrite.handshake.runner import HandshakeGenerator, HandshakeIO, Message, Wait
 from tlswrite.handshake.select import common_scheme, version_name
 from tlswrite.iana import (
@@ -41,10 +43,13 @@ from tlswrite.messages.hello import ServerHello
 from tlswrite.messages.tls12 import (
     Certificate12,
     CertificateRequest12,
+    CertificateStatus,
     ClientKeyExchange,
+    NewSessionTicket12,
     ServerHelloDone,
     ServerKeyExchange,
 )
+from tlswrite.session import Session
 from tlswrite.tls12.handshake import HELLO_REQUEST, Handshake12, Last
 from tlswrite.tls12.renegotiation import AfterHandshake12
 
@@ -53,6 +58,12 @@ __all__ = ["ClientHandshake"]
 WAIT_SH: Final = Wait("WAIT_SH", HandshakeType.SERVER_HELLO, ignored=HELLO_REQUEST)
 WAIT_CERT: Final = Wait("WAIT_CERT", HandshakeType.CERTIFICATE, ignored=HELLO_REQUEST)
 WAIT_SKE: Final = Wait("WAIT_SKE", HandshakeType.SERVER_KEY_EXCHANGE, ignored=HELLO_REQUEST)
+WAIT_CS_SKE: Final = Wait(
+    "WAIT_CS_SKE",
+    HandshakeType.CERTIFICATE_STATUS,
+    HandshakeType.SERVER_KEY_EXCHANGE,
+    ignored=HELLO_REQUEST,
+)
 WAIT_CR_SHD: Final = Wait(
     "WAIT_CR_SHD",
     HandshakeType.CERTIFICATE_REQUEST,
@@ -60,6 +71,7 @@ WAIT_CR_SHD: Final = Wait(
     ignored=HELLO_REQUEST,
 )
 WAIT_SHD: Final = Wait("WAIT_SHD", HandshakeType.SERVER_HELLO_DONE, ignored=HELLO_REQUEST)
+WAIT_NST: Final = Wait("WAIT_NST", HandshakeType.NEW_SESSION_TICKET, ignored=HELLO_REQUEST)
 
 
 class ClientHandshake(Handshake12):
@@ -74,13 +86,20 @@ class ClientHandshake(Handshake12):
         "entropy",
         "group",
         "local_scheme",
+        "ocsp_response",
         "offer",
+        "path",
         "public",
         "request",
         "server_hostname",
+        "session_id",
+        "status_due",
+        "ticket",
+        "ticket_due",
     )
 
-    group: NamedGroup
+    #: Of the ServerHello.
+    session_id: bytes
     #: The server's share of the key exchange.
     public: bytes
 
@@ -101,6 +120,15 @@ class ClientHandshake(Handshake12):
         self.request: CertificateRequest12 | None = None
         self.credentials: Credentials | None = None
         self.local_scheme: SignatureScheme | None = None
+        self.group: NamedGroup | None = None
+        #: The path by which the server's certificate was verified.
+        self.path: VerifiedChain | None = None
+        #: Whether the server announced a CertificateStatus, and what came.
+        self.status_due = False
+        self.ocsp_response: bytes | None = None
+        #: Whether the server announced a ticket, and what came.
+        self.ticket_due = False
+        self.ticket: NewSessionTicket12 | None = None
         self.client_random = offer.hello.random
         self.add(offer.message)
 
@@ -108,11 +136,15 @@ class ClientHandshake(Handshake12):
         """All steps, in the order of RFC 5246 §7.3, from the ServerHello on; `raw` is its bytes."""
         self.io.enter_tls12()
         self.take_server_hello(hello, raw)
-        public_key = yield from self.receive_certificate()
-        yield from self.receive_key_exchange(public_key)
-        yield from self.receive_done()
-        self.send_flight()
-        yield from self.receive_finished(client=False)
+        if self.session is not None:
+            yield from self.resume(self.session)
+        else:
+            public_key = yield from self.receive_certificate()
+            yield from self.receive_key_exchange(public_key)
+            yield from self.receive_done()
+            self.send_flight()
+            yield from self.receive_ticket()
+            yield from self.receive_finished(client=False)
         self.finish()
 
     # ---- ServerHello --------------------------------------------------------------------------------
@@ -141,6 +173,7 @@ class ClientHandshake(Handshake12):
         self.suite = suite
         self.server_random = hello.random
         self.take_extensions(hello)
+        self.take_session(hello)
         self.add(raw)
         self.transcript.start(suite.hash_name)
 
@@ -157,6 +190,15 @@ class ClientHandshake(Handshake12):
                 "the server has no extended main secret (RFC 7627), without which keys are not bound to "
                 "the handshake (require_extended_main_secret=False does without)"
             )
+        status = data.get(ExtensionType.STATUS_REQUEST)
+        if status is not None:
+            ext.parse_status_request_empty(status)
+            self.status_due = True
+        ticket = data.get(ExtensionType.SESSION_TICKET)
+        if ticket:
+            # RFC 5077 §3.2: extension_data of the server's answer is empty.
+            raise DecodeError("session_ticket of the server is not empty")
+        self.ticket_due = ticket is not None
         protocol = data.get(ExtensionType.APPLICATION_LAYER_PROTOCOL_NEGOTIATION)
         if protocol is not None:
             self.alpn = chosen_protocol(config, ext.parse_alpn_server(protocol))
@@ -170,6 +212,24 @@ class ClientHandshake(Handshake12):
         self.take_limits(
             data.get(ExtensionType.RECORD_SIZE_LIMIT), data.get(ExtensionType.MAX_FRAGMENT_LENGTH)
         )
+
+    def take_session(self, hello: ServerHello) -> None:
+        """Whether the server resumes the session that was offered (RFC 5246 §7.4.1.3, RFC 5077 §3.4)."""
+        self.session_id = hello.session_id
+        if not hello.session_id or hello.session_id != self.offer.hello.session_id:
+            return
+        session = self.offer.session
+        if session is None or session.version != ProtocolVersion.TLS_1_2:
+            # RFC 9846 §4.2.3: the id was for middleboxes alone, and no server can know it.
+            raise IllegalParameter("the server resumes a session that was not offered")
+        if hello.cipher_suite != session.suite:
+            # RFC 5246 §7.4.1.3: the suite of the session.
+            raise IllegalParameter("the server resumes a session with another cipher suite")
+        if not self.extended:
+            # RFC 7627 §5.3: a session with the extension resumed without it: MUST abort.
+            raise HandshakeFailure("the server resumes a session without its extended main secret")
+        self.session = session
+        self.peer_chain = session.peer_chain
 
     def take_renegotiation_info(self, received: bytes | None) -> None:
         last = self.last
@@ -218,7 +278,8 @@ class ClientHandshake(Handshake12):
         public_key = certificates.public_key(chain[0])
         if config.verify_mode != ssl.CERT_NONE:
             anchors = TrustAnchors.system() if config.trust_anchors is None else config.trust_anchors
-            x509.verify_server(chain, anchors, self.server_hostname if config.check_hostname else None)
+            hostname = self.server_hostname if config.check_hostname else None
+            self.path = x509.verify_server(chain, anchors, hostname)
         if signatures12.authentication_of(public_key) != self.suite.authentication:
             # RFC 5246 §7.4.2: the key MUST be of the kind that the suite names.
             raise IllegalParameter(
@@ -229,10 +290,30 @@ class ClientHandshake(Handshake12):
         self.add(raw)
         return public_key
 
+    def receive_status(self) -> Generator[Wait, Message, bytes]:
+        """WAIT_CS_SKE: the CertificateStatus, if it was announced and comes; returns the ServerKeyExchange."""
+        config = self.config
+        # RFC 6066 §8: immediately after the Certificate, and only where it was announced.
+        message_type, raw = yield WAIT_CS_SKE if self.status_due else WAIT_SKE
+        if message_type == HandshakeType.CERTIFICATE_STATUS:
+            self.ocsp_response = CertificateStatus.parse(raw[4:]).response
+            self.add(raw)
+        if self.path is not None:
+            self.ocsp_response = x509.check_status(
+                self.path,
+                self.peer_chain,
+                self.ocsp_response,
+                asked=config.status_request,
+                required=config.require_ocsp_status,
+            )
+        if message_type == HandshakeType.CERTIFICATE_STATUS:
+            _, raw = yield WAIT_SKE
+        return raw
+
     def receive_key_exchange(self, public_key: PublicKey) -> Generator[Wait, Message, None]:
         """WAIT_SKE: the server's share, signed."""
         config = self.config
-        _, raw = yield WAIT_SKE
+        raw = yield from self.receive_status()
         exchange = ServerKeyExchange.parse(raw[4:])
         if exchange.group not in self.offer.groups:
             # RFC 8422 §5.4: a curve that was not offered: "illegal_parameter".
@@ -261,6 +342,60 @@ class ClientHandshake(Handshake12):
         ServerHelloDone.parse(raw[4:])
         self.add(raw)
 
+    # ---- sessions ---------------------------------------------------------------------------------------
+
+    def resume(self, session: Session) -> Generator[Wait, Message, None]:
+        """The abbreviated handshake (RFC 5246 §7.3, RFC 5077 §3.1): the server's Finished comes first."""
+        self.use_main_secret(session.secret, self.config, client=True)
+        yield from self.receive_ticket()
+        yield from self.receive_finished(client=False)
+        self.io.change_write_protection(self.sealer)
+        self.io.send(self.finished_message(client=True))
+
+    def receive_ticket(self) -> Generator[Wait, Message, None]:
+        """WAIT_NST, where the server announced a ticket."""
+        if self.ticket_due:
+            # RFC 5077 §3.3: the message MUST be sent if the server included the extension.
+            _, raw = yield WAIT_NST
+            self.ticket = NewSessionTicket12.parse(raw[4:])
+            self.add(raw)
+
+    def keep_session(self) -> tuple[bytes, Session] | None:
+        """Put what can be resumed later into the cache; the session with its key there."""
+        config, resumed, ticket = self.config, self.session, self.ticket
+        if config.session_cache is None or self.last is not None or not self.extended:
+            # RFC 7627 §5.3: without the extension a session is better not resumed.
+            return None
+        now = self.entropy.time()
+        key = session_key(config, self.server_hostname)
+        if ticket is not None and 0 < len(ticket.ticket) <= limits.MAX_TICKET:
+            # RFC 5077 §3.3: a lifetime of zero: unspecified; §3.4: the session id is of no use besides.
+            hint, shown, session_id = ticket.lifetime_hint, ticket.ticket, b""
+        elif resumed is not None:
+            # What was resumed may be resumed again.
+            config.session_cache.put(key, resumed)
+            return key, resumed
+        elif self.session_id:
+            hint, shown, session_id = 0, b"", self.session_id
+        else:
+            return None
+        session = Session(
+            version=ProtocolVersion.TLS_1_2,
+            suite=self.suite.id,
+            secret=self.main.secret,
+            context=client_context(config),
+            server_name=self.server_hostname,
+            alpn=self.alpn,
+            peer_chain=self.peer_chain,
+            authenticated_at=now if resumed is None else resumed.authenticated_at,
+            issued_at=now,
+            lifetime=min(hint or limits.TICKET_LIFETIME, limits.MAX_TICKET_LIFETIME),
+            ticket=shown,
+            session_id=session_id,
+        )
+        config.session_cache.put(key, session)
+        return key, session
+
     # ---- the second flight ------------------------------------------------------------------------------
 
     def send_flight(self) -> None:
@@ -272,6 +407,7 @@ class ClientHandshake(Handshake12):
             chain = () if self.credentials is None else self.credentials.chain
             flight = Certificate12(chain).encode()
             self.add(flight)
+        assert self.group is not None, "the ServerKeyExchange has it"
         share = self.entropy.generate(self.group)
         shared_secret = share.finish(self.public)
         exchange = ClientKeyExchange(share.public).encode()
@@ -313,17 +449,19 @@ class ClientHandshake(Handshake12):
             alpn=self.alpn,
             server_name=self.offer.server_name,
             peer_chain=self.peer_chain,
+            ocsp_response=self.ocsp_response,
             extended_main_secret=self.extended,
             local_certificate=None if credentials is None else credentials.chain[0],
             signature_scheme=self.peer_scheme,
             local_signature_scheme=self.local_scheme,
+            session_reused=self.session is not None,
         )
         after = AfterHandshake12(
             self.config,
             facts,
             self.main,
-            self.outcome(),
-            self.client_verify_data,
+            self.outcome(self.keep_session()),
+            self.first_finished,
             _Again(self.config, self.server_hostname, self.entropy),
         )
         self.io.complete(facts, after)

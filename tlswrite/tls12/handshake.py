@@ -19,6 +19,7 @@ from tlswrite.handshake.runner import HandshakeIO, Message, Wait
 from tlswrite.iana import AlertDescription, HandshakeType
 from tlswrite.messages.finish import Finished
 from tlswrite.record.protection12 import TLS12Opener, TLS12Sealer
+from tlswrite.session import Session
 from tlswrite.tls12.schedule import (
     CLIENT_FINISHED,
     SERVER_FINISHED,
@@ -57,9 +58,12 @@ class Progress:
 
 
 class Last:
-    """What a renegotiation must know of the handshake before it (RFC 5746 §3.1)."""
+    """What a renegotiation must know of the handshake before it (RFC 5746 §3.1).
 
-    __slots__ = ("client_verify_data", "peer_chain", "progress", "server_verify_data")
+    `kept` is the session of the connection's first handshake, with its key in the cache, where it is in one.
+    """
+
+    __slots__ = ("client_verify_data", "kept", "peer_chain", "progress", "server_verify_data")
 
     def __init__(
         self,
@@ -67,11 +71,13 @@ class Last:
         server_verify_data: bytes,
         peer_chain: tuple[bytes, ...],
         progress: Progress,
+        kept: tuple[bytes, Session] | None,
     ) -> None:
         self.client_verify_data = client_verify_data
         self.server_verify_data = server_verify_data
         self.peer_chain = peer_chain
         self.progress = progress
+        self.kept = kept
 
 
 class Handshake12:
@@ -94,6 +100,7 @@ class Handshake12:
         "sealer",
         "server_random",
         "server_verify_data",
+        "session",
         "suite",
         "transcript",
     )
@@ -118,6 +125,8 @@ class Handshake12:
         self.peer_scheme: int | None = None
         self.client_verify_data = b""
         self.server_verify_data = b""
+        #: The session that is resumed.
+        self.session: Session | None = None
 
     def add(self, raw: bytes) -> None:
         """A message that was sent or received joins the transcript."""
@@ -170,10 +179,18 @@ class Handshake12:
         self._keep(verify_data, client)
         self.add(raw)
 
-    def outcome(self) -> Last:
+    def outcome(self, kept: tuple[bytes, Session] | None) -> Last:
         """What the next handshake on this connection must know of this one."""
-        progress = Progress() if self.last is None else self.last.progress
-        return Last(self.client_verify_data, self.server_verify_data, self.peer_chain, progress)
+        progress = Progress()
+        if self.last is not None:
+            # A renegotiation makes no session.
+            progress, kept = self.last.progress, self.last.kept
+        return Last(self.client_verify_data, self.server_verify_data, self.peer_chain, progress, kept)
+
+    @property
+    def first_finished(self) -> bytes:
+        """The first Finished of this handshake (RFC 5929 §3): the server's, where a session is resumed."""
+        return self.client_verify_data if self.session is None else self.server_verify_data
 
     def _keep(self, verify_data: bytes, client: bool) -> None:
         if client:

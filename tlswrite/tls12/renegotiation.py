@@ -22,6 +22,7 @@ from tlswrite.handshake.runner import HandshakeGenerator, HandshakeIO
 from tlswrite.iana import HandshakeType, name_of
 from tlswrite.messages.tls12 import HelloRequest
 from tlswrite.record.protection import Sealer
+from tlswrite.session import Session
 from tlswrite.tls12.handshake import Last
 from tlswrite.tls12.schedule import MainSecret
 
@@ -95,6 +96,18 @@ class AfterHandshake12:
             # RFC 5246 §7.4.1.1: not to be repeated before the handshake that it asks for.
             self._asked = True
             io.send(HelloRequest().encode())
+
+    @property
+    def session(self) -> Session | None:
+        """Client: the session of this connection, to be resumed later."""
+        kept = self._last.kept
+        return kept[1] if kept is not None and isinstance(self._config, ClientConfig) else None
+
+    def forget_session(self) -> None:
+        """RFC 5246 §7.2.2: the session of a connection that failed MUST NOT be resumed."""
+        cache, kept = self._config.session_cache, self._last.kept
+        if cache is not None and kept is not None:
+            cache.discard(*kept)
 
     def export(self, label: bytes, length: int, context: bytes | None) -> bytes:
         """Exported keying material (RFC 5705), `length` bytes."""

@@ -17,6 +17,7 @@ from tlswrite.crypto.groups import ECDHE_GROUPS, KeyShare
 from tlswrite.errors import HandshakeFailure, IllegalParameter, ProtocolVersionError
 from tlswrite.handshake.entropy import Entropy
 from tlswrite.handshake.negotiated import Negotiated
+from tlswrite.handshake.resumption import fits, issue, redeem, server_context
 from tlswrite.handshake.runner import HandshakeGenerator, HandshakeIO, Message, Wait
 from tlswrite.handshake.select import (
     ClientOffer,
@@ -46,10 +47,13 @@ from tlswrite.messages.hello import DOWNGRADE_TLS12, ClientHello, ServerHello
 from tlswrite.messages.tls12 import (
     Certificate12,
     CertificateRequest12,
+    CertificateStatus,
     ClientKeyExchange,
+    NewSessionTicket12,
     ServerHelloDone,
     ServerKeyExchange,
 )
+from tlswrite.session import Session
 from tlswrite.tls12.handshake import Handshake12, Last
 from tlswrite.tls12.renegotiation import AfterHandshake12
 
@@ -65,7 +69,18 @@ _UNCOMPRESSED: Final = ext12.encode_ec_point_formats((ECPointFormat.uncompressed
 class ServerHandshake(Handshake12):
     """What the steps of one handshake share; `last` is the one before it where this one renegotiates."""
 
-    __slots__ = ("config", "credentials", "entropy", "group", "offer", "scheme", "share")
+    __slots__ = (
+        "config",
+        "credentials",
+        "entropy",
+        "group",
+        "offer",
+        "scheme",
+        "session_id",
+        "share",
+        "staple",
+        "ticket_due",
+    )
 
     offer: ClientOffer
     group: NamedGroup
@@ -79,11 +94,21 @@ class ServerHandshake(Handshake12):
         super().__init__(io, last)
         self.config = config
         self.entropy = entropy
+        #: Of the ServerHello, and whether a ticket is announced in it.
+        self.session_id = b""
+        #: The OCSP response to send behind the certificate.
+        self.staple: bytes | None = None
+        self.ticket_due = False
 
     def run(self, hello: ClientHello, raw: bytes) -> HandshakeGenerator:
         """All steps, in the order of RFC 5246 §7.3, from the ClientHello on; `raw` is its bytes."""
         self.io.enter_tls12()
         self.take_client_hello(hello, raw)
+        self.choose_session(hello)
+        if self.session is not None:
+            yield from self.resume(hello, self.session)
+            self.complete(self.session)
+            return
         self.send_flight(hello)
         if self.config.verify_mode != ssl.CERT_NONE:
             yield from self.receive_certificate()
@@ -91,7 +116,7 @@ class ServerHandshake(Handshake12):
         if self.peer_chain:
             yield from self.receive_certificate_verify()
         yield from self.receive_finished(client=True)
-        self.finish()
+        self.complete(self.finish())
 
     # ---- ClientHello --------------------------------------------------------------------------------
 
@@ -191,20 +216,84 @@ class ServerHandshake(Handshake12):
         elif fragment_length is not None:
             self.max_send = self.max_receive = fragment_length
 
+    # ---- sessions -----------------------------------------------------------------------------------
+
+    def choose_session(self, hello: ClientHello) -> None:
+        """Resume the session of the client's ticket or id if there is one that fits; else plan for a new one."""
+        config, ticket = self.config, hello.extension(ExtensionType.SESSION_TICKET)
+        if self.last is not None:
+            # A renegotiation is there for what a resumption leaves out.
+            return
+        now = self.entropy.time()
+        session: Session | None = None
+        if ticket:
+            session = redeem(config, ticket, now)
+        elif hello.session_id and config.session_cache is not None:
+            session = config.session_cache.take(hello.session_id)
+        if session is not None and fits(
+            session,
+            config,
+            now,
+            version=ProtocolVersion.TLS_1_2,
+            suite=self.suite,
+            server_name=self.offer.server_name,
+            alpn=self.alpn,
+            certificate=self.credentials.chain[0],
+        ):
+            if not self.extended:
+                # RFC 7627 §5.3: a session with the extension resumed without it: MUST abort.
+                raise HandshakeFailure("the client resumes a session without its extended main secret")
+            self.session = session
+            # RFC 5077 §3.4, RFC 5246 §7.4.1.3: the client's id, by which it knows.
+            self.session_id = hello.session_id
+            self.peer_chain = session.peer_chain
+        elif self.extended:
+            # RFC 7627 §5.3: without the extension a session is better not resumed.
+            if ticket is not None and config.ticket_keys is not None and config.tickets:
+                self.ticket_due = True
+            elif config.session_cache is not None:
+                self.session_id = self.entropy.random(32)
+
+    def resume(self, hello: ClientHello, session: Session) -> Generator[Wait, Message, None]:
+        """The abbreviated handshake (RFC 5246 §7.3): ServerHello, change_cipher_spec, Finished; then the client's.
+
+        The client's ticket is not replaced: the key of a session does not outlive its lifetime.
+        """
+        io = self.io
+        server_hello = self.server_hello(hello)
+        self.add(server_hello)
+        io.send(server_hello)
+        self.use_main_secret(session.secret, self.config, client=False)
+        io.change_write_protection(self.sealer)
+        io.send(self.finished_message(client=False))
+        yield from self.receive_finished(client=True)
+
+    def new_session(self) -> Session:
+        """What this handshake made."""
+        now = self.entropy.time()
+        return Session(
+            version=ProtocolVersion.TLS_1_2,
+            suite=self.suite.id,
+            secret=self.main.secret,
+            context=server_context(self.config, self.credentials.chain[0]),
+            server_name=self.offer.server_name,
+            alpn=self.alpn,
+            peer_chain=self.peer_chain,
+            authenticated_at=now,
+            issued_at=now,
+            lifetime=self.config.ticket_lifetime,
+        )
+
     # ---- the first flight ---------------------------------------------------------------------------
 
     def send_flight(self, hello: ClientHello) -> None:
-        """ServerHello, Certificate, ServerKeyExchange, [CertificateRequest,] ServerHelloDone."""
+        """ServerHello to ServerHelloDone."""
         config = self.config
-        self.server_random = self.make_random()
-        flight = ServerHello(
-            random=self.server_random,
-            session_id=b"",
-            cipher_suite=self.suite.id,
-            extensions=(extensions := tuple(self.extensions(hello))),
-            has_extensions=bool(extensions),
-        ).encode()
+        self.staple = self.credentials.staple() if self.offer.status_request else None
+        flight = self.server_hello(hello)
         flight += Certificate12(self.credentials.chain).encode()
+        if self.staple is not None:
+            flight += CertificateStatus(self.staple).encode()
         flight += self.key_exchange()
         if config.verify_mode != ssl.CERT_NONE:
             flight += CertificateRequest12(
@@ -215,6 +304,17 @@ class ServerHandshake(Handshake12):
         flight += ServerHelloDone().encode()
         self.add(flight)
         self.io.send(flight)
+
+    def server_hello(self, hello: ClientHello) -> bytes:
+        self.server_random = self.make_random()
+        extensions = tuple(self.extensions(hello))
+        return ServerHello(
+            random=self.server_random,
+            session_id=self.session_id,
+            cipher_suite=self.suite.id,
+            extensions=extensions,
+            has_extensions=bool(extensions),
+        ).encode()
 
     def make_random(self) -> bytes:
         random = self.entropy.random(32)
@@ -244,8 +344,14 @@ class ServerHandshake(Handshake12):
             yield ExtensionType.RENEGOTIATION_INFO, ext12.encode_renegotiation_info(info)
         if self.extended:
             yield ExtensionType.EXTENDED_MAIN_SECRET, ext12.encode_extended_main_secret()
-        if offer.server_name is not None:
-            # RFC 6066 §3: the name was used, which an empty extension says.
+        if self.ticket_due:
+            # RFC 5077 §3.2: empty: a NewSessionTicket follows.
+            yield ExtensionType.SESSION_TICKET, b""
+        if self.staple is not None:
+            # RFC 6066 §8: empty: a CertificateStatus follows the Certificate.
+            yield ExtensionType.STATUS_REQUEST, ext.encode_status_request_empty()
+        if offer.server_name is not None and self.session is None:
+            # RFC 6066 §3: the name was used, which an empty extension says; not where a session is resumed.
             yield ExtensionType.SERVER_NAME, b""
         if hello.extension(ExtensionType.EC_POINT_FORMATS) is not None:
             yield ExtensionType.EC_POINT_FORMATS, _UNCOMPRESSED
@@ -274,7 +380,9 @@ class ServerHandshake(Handshake12):
             if not signatures12.authentication_of(certificates.public_key(chain[0])):
                 # RFC 5246 §7.4.6: of a kind that the CertificateRequest lists.
                 raise IllegalParameter("the client's certificate has a key that signs nothing in TLS 1.2")
-            x509.verify_client(chain, config.trust_anchors)
+            path = x509.verify_client(chain, config.trust_anchors)
+            # RFC 6066 §8: a client has no way to send its status.
+            x509.check_status(path, chain, None, asked=False, required=config.require_ocsp_status)
         elif config.verify_mode == ssl.CERT_REQUIRED:
             # RFC 5246 §7.4.6: without one the server MAY abort: "handshake_failure".
             raise HandshakeFailure("a client certificate is required and the client sent none")
@@ -303,28 +411,46 @@ class ServerHandshake(Handshake12):
         self.peer_scheme = verify.scheme
         self.add(raw)
 
-    def finish(self) -> None:
-        """change_cipher_spec, Finished; CONNECTED."""
+    def finish(self) -> Session | None:
+        """[NewSessionTicket,] change_cipher_spec, Finished; the session, where there is one."""
+        session = self.new_session() if self.ticket_due or self.session_id else None
+        if session is not None and self.ticket_due:
+            # RFC 5077 §3.3: MUST be sent where it was announced; it may be empty.
+            ticket = issue(self.config, session) or b""
+            message = NewSessionTicket12(session.lifetime, ticket).encode()
+            self.add(message)
+            self.io.send(message)
         self.io.change_write_protection(self.sealer)
         self.io.send(self.finished_message(client=False))
+        return session
+
+    def complete(self, session: Session | None) -> None:
+        """CONNECTED; a session with an id is kept."""
+        resumed = self.session is not None
+        kept = None
+        if session is not None and self.session_id and self.config.session_cache is not None:
+            kept = self.session_id, session
+            if not resumed:
+                self.config.session_cache.put(*kept)
         facts = Negotiated(
             version=ProtocolVersion.TLS_1_2,
             suite=self.suite,
-            group=self.group,
+            group=None if resumed else self.group,
             alpn=self.alpn,
             server_name=self.offer.server_name,
             peer_chain=self.peer_chain,
             extended_main_secret=self.extended,
             local_certificate=self.credentials.chain[0],
             signature_scheme=self.peer_scheme,
-            local_signature_scheme=self.scheme,
+            local_signature_scheme=None if resumed else self.scheme,
+            session_reused=resumed,
         )
         after = AfterHandshake12(
             self.config,
             facts,
             self.main,
-            self.outcome(),
-            self.client_verify_data,
+            self.outcome(kept),
+            self.first_finished,
             _Again(self.config, self.entropy),
         )
         self.io.complete(facts, after)

@@ -10,14 +10,14 @@ records as hold them (RFC 9846 §5.1).
 from __future__ import annotations
 
 from collections.abc import Collection, Generator
+from dataclasses import dataclass
 from functools import lru_cache
 
-from tlswrite.config import ClientConfig
-from tlswrite.crypto import signatures
+from tlswrite.config import ClientConfig, ServerConfig
+from tlswrite.crypto import signatures, x509
 from tlswrite.crypto.credentials import Credentials
 from tlswrite.crypto.signatures import CERT_SCHEMES, PublicKey, certificate_verify_content
 from tlswrite.crypto.suites import Suite
-from tlswrite.crypto.trust import TrustAnchors
 from tlswrite.errors import IllegalParameter, MissingExtension
 from tlswrite.handshake.entropy import Entropy
 from tlswrite.handshake.offer import check_solicited
@@ -35,15 +35,18 @@ __all__ = [
     "WAIT_CERT",
     "WAIT_CV",
     "WAIT_FINISHED",
+    "Request",
     "certificate_messages",
     "certificate_request",
     "client_credentials",
     "finished_message",
+    "may_answer",
     "parse_certificate",
     "parse_certificate_request",
     "receive_certificate_verify",
     "receive_finished",
     "shared_chain",
+    "verify_client",
 ]
 
 # States that both sides have (RFC 9846 §A).
@@ -55,15 +58,28 @@ WAIT_FINISHED = Wait("WAIT_FINISHED", HandshakeType.FINISHED)
 # ---- CertificateRequest -----------------------------------------------------------------------------
 
 
-def certificate_request(
-    context: bytes, schemes: tuple[SignatureScheme, ...], anchors: TrustAnchors | None
-) -> bytes:
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What a CertificateRequest asks for."""
+
+    context: bytes
+    #: What the server verifies.
+    schemes: tuple[int, ...]
+    #: Whether an OCSP response is welcome.
+    status: bool
+
+
+def certificate_request(context: bytes, config: ServerConfig) -> bytes:
     """A CertificateRequest (RFC 9846 §4.4.2); `context` is empty in the handshake itself."""
+    schemes, anchors = config.tls13_schemes, config.trust_anchors
     extensions = [
         # RFC 9846 §4.4.2: signature_algorithms MUST be specified.
         (ExtensionType.SIGNATURE_ALGORITHMS, ext.encode_signature_algorithms(schemes)),
         (ExtensionType.SIGNATURE_ALGORITHMS_CERT, ext.encode_signature_algorithms(CERT_SCHEMES)),
     ]
+    if config.status_request:
+        # RFC 9846 §4.5.1.1: an empty extension.
+        extensions.append((ExtensionType.STATUS_REQUEST, ext.encode_status_request_empty()))
     if anchors is not None and anchors.brief_subjects:
         # RFC 9846 §4.3.4: which authorities the client's certificate should be of.
         authorities = ext.encode_certificate_authorities(anchors.brief_subjects)
@@ -71,15 +87,18 @@ def certificate_request(
     return CertificateRequest(context, tuple(extensions)).encode()
 
 
-def parse_certificate_request(raw: bytes) -> tuple[bytes, tuple[int, ...]]:
-    """Context, and the schemes that the server verifies, of a CertificateRequest."""
+def parse_certificate_request(raw: bytes) -> Request:
+    """What a server asks for; raises PeerError."""
     request = CertificateRequest.parse(raw[4:])
     check_allowed(request.extensions, Place.CR)
     schemes = request.extension(ExtensionType.SIGNATURE_ALGORITHMS)
     if schemes is None:
         # RFC 9846 §4.4.2: MUST be specified; §6.2: what is mandatory and absent is "missing_extension".
         raise MissingExtension("the CertificateRequest has no signature_algorithms")
-    return request.request_context, ext.parse_signature_algorithms(schemes)
+    status = request.extension(ExtensionType.STATUS_REQUEST)
+    if status is not None:
+        ext.parse_status_request_empty(status)
+    return Request(request.request_context, ext.parse_signature_algorithms(schemes), status is not None)
 
 
 def client_credentials(
@@ -110,12 +129,20 @@ def certificate_messages(
     context_string: bytes,
     entropy: Entropy,
     request_context: bytes = b"",
+    *,
+    status: bool,
 ) -> bytes:
-    """Certificate and CertificateVerify to send; without credentials an empty Certificate alone."""
-    certificate = certificate_message(() if credentials is None else credentials.chain, request_context)
-    transcript.add(certificate)
+    """Certificate and CertificateVerify to send; without credentials an empty Certificate alone.
+
+    `status` tells whether the peer asks for the certificate's OCSP status.
+    """
     if credentials is None or scheme is None:
+        certificate = certificate_message((), request_context)
+        transcript.add(certificate)
         return certificate
+    staple = credentials.staple() if status else None
+    certificate = certificate_message(credentials.chain, request_context, staple)
+    transcript.add(certificate)
     content = certificate_verify_content(context_string, transcript.digest())
     signature = entropy.sign(credentials.private_key, scheme, content)
     verify = CertificateVerify(scheme, signature).encode()
@@ -124,13 +151,22 @@ def certificate_messages(
 
 
 @lru_cache(maxsize=64)
-def certificate_message(chain: tuple[bytes, ...], request_context: bytes) -> bytes:
+def certificate_message(
+    chain: tuple[bytes, ...], request_context: bytes, staple: bytes | None = None
+) -> bytes:
     """An encoded Certificate; a server sends the same few over and over."""
-    return Certificate(request_context, tuple(CertificateEntry(der) for der in chain)).encode()
+    entries = [CertificateEntry(der) for der in chain]
+    if staple is not None:
+        # RFC 9846 §4.5.1.1: in the CertificateEntry of the certificate that it is about.
+        status = (ExtensionType.STATUS_REQUEST, ext.encode_certificate_status(staple))
+        entries[0] = CertificateEntry(chain[0], (status,))
+    return Certificate(request_context, tuple(entries)).encode()
 
 
-def parse_certificate(raw: bytes, request_context: bytes, offered: Collection[int]) -> tuple[bytes, ...]:
-    """The chain of a Certificate that answers `request_context`.
+def parse_certificate(
+    raw: bytes, request_context: bytes, offered: Collection[int]
+) -> tuple[tuple[bytes, ...], bytes | None]:
+    """The chain of a Certificate that answers `request_context`, and the OCSP response to its first certificate.
 
     `offered` are the extension types that its entries may answer.
     """
@@ -143,7 +179,24 @@ def parse_certificate(raw: bytes, request_context: bytes, offered: Collection[in
             # RFC 9846 §4.5.1: extensions MUST correspond to ones of the ClientHello or CertificateRequest.
             check_allowed(entry.extensions, Place.CT)
             check_solicited(entry.extensions, offered)
-    return tuple(entry.der for entry in certificate.entries)
+    # Responses to the certificates of authorities are looked at for their syntax alone.
+    statuses = [entry.extension(ExtensionType.STATUS_REQUEST) for entry in certificate.entries]
+    responses = [None if each is None else ext.parse_certificate_status(each) for each in statuses]
+    return tuple(entry.der for entry in certificate.entries), responses[0] if responses else None
+
+
+def may_answer(config: ServerConfig) -> tuple[ExtensionType, ...]:
+    """What the entries of a client's Certificate may answer: the extensions of the CertificateRequest."""
+    return (ExtensionType.STATUS_REQUEST,) if config.status_request else ()
+
+
+def verify_client(config: ServerConfig, chain: tuple[bytes, ...], response: bytes | None) -> bytes | None:
+    """Verifies the chain of a client and the OCSP response that came with it, which is returned."""
+    assert config.trust_anchors is not None, "nobody is asked without them"
+    path = x509.verify_client(chain, config.trust_anchors)
+    return x509.check_status(
+        path, chain, response, asked=config.status_request, required=config.require_ocsp_status
+    )
 
 
 def shared_chain(chain: tuple[bytes, ...]) -> tuple[bytes, ...]:

@@ -1,6 +1,7 @@
 """The client's handshake (RFC 9846 §2, §A.1).
 
-START -> WAIT_SH -> WAIT_EE -> WAIT_CERT_CR [-> WAIT_CERT] -> WAIT_CV -> WAIT_FINISHED -> CONNECTED
+START -> WAIT_SH -> WAIT_EE -> WAIT_CERT_CR [-> WAIT_CERT] -> WAIT_CV -> WAIT_FINISHED -> CONNECTED, or, where the
+server resumes a session, WAIT_EE -> WAIT_FINISHED.
 """
 
 from __future__ import annotations
@@ -39,9 +40,12 @@ from tlswrite.messages import extensions12 as ext12
 from tlswrite.messages.extensions import Place, check_allowed
 from tlswrite.messages.finish import EncryptedExtensions
 from tlswrite.messages.hello import ServerHello
+from tlswrite.messages.resumption import parse_selected_identity
 from tlswrite.record.protection import TLS13Opener, TLS13Sealer
+from tlswrite.session import Session
 from tlswrite.tls13.authentication import (
     WAIT_CERT,
+    Request,
     certificate_messages,
     client_credentials,
     finished_message,
@@ -51,7 +55,7 @@ from tlswrite.tls13.authentication import (
     receive_finished,
     shared_chain,
 )
-from tlswrite.tls13.post_handshake import PostHandshake
+from tlswrite.tls13.post_handshake import PostHandshake, Tickets
 from tlswrite.tls13.protection import (
     NO_LIMIT,
     log_application_secrets,
@@ -59,6 +63,7 @@ from tlswrite.tls13.protection import (
     new_opener,
     new_sealer,
 )
+from tlswrite.tls13.psk import bind
 from tlswrite.tls13.schedule import KeySchedule
 from tlswrite.transcript import Transcript
 
@@ -84,6 +89,7 @@ class ClientHandshake:
         "local_scheme",
         "max_receive",
         "max_send",
+        "ocsp_response",
         "offer",
         "opener",
         "peer_chain",
@@ -92,6 +98,7 @@ class ClientHandshake:
         "schedule",
         "sealer",
         "server_hostname",
+        "session",
         "suite",
         "transcript",
     )
@@ -119,17 +126,21 @@ class ClientHandshake:
         self.transcript.add(offer.message)
         self.alpn: str | None = None
         self.max_send = self.max_receive = NO_LIMIT
-        #: Context and schemes of the server's CertificateRequest.
-        self.request: tuple[bytes, tuple[int, ...]] | None = None
+        #: The server's CertificateRequest.
+        self.request: Request | None = None
         self.peer_chain: tuple[bytes, ...] = ()
-        self.peer_scheme = 0
+        self.ocsp_response: bytes | None = None
+        self.peer_scheme: int | None = None
         self.local_scheme: SignatureScheme | None = None
+        #: The session that the server resumes.
+        self.session: Session | None = None
 
     def run(self, hello: ServerHello, raw: bytes) -> HandshakeGenerator:
         """All steps, in the order of RFC 9846 §2, from the server's first message on; `raw` is its bytes."""
         yield from self.receive_server_hello(hello, raw)
         yield from self.receive_encrypted_extensions()
-        yield from self.receive_server_identity()
+        if self.session is None:
+            yield from self.receive_server_identity()
         yield from receive_finished(self.transcript, self.suite, self.schedule.server_handshake)
         self.finish()
 
@@ -153,12 +164,14 @@ class ClientHandshake:
         if retried and suite is not self.suite:
             # RFC 9846 §4.2.4: the suite of the HelloRetryRequest: "illegal_parameter".
             raise IllegalParameter("the ServerHello has another cipher suite than the HelloRetryRequest")
+        self.take_selected_psk(hello, suite)
         shared_secret = self.finish_key_exchange(hello)
         if not retried:
             self.suite = suite
             self.transcript.start(suite.hash_name)
         self.transcript.add(raw)
-        schedule = self.schedule = KeySchedule(suite)
+        session = self.session
+        schedule = self.schedule = KeySchedule(suite, None if session is None else session.secret)
         schedule.enter_handshake(shared_secret, self.transcript.digest())
         log_handshake_secrets(self.config.keylog, self.offer.hello.random, schedule)
         self.opener = new_opener(suite, schedule.server_handshake)
@@ -176,7 +189,8 @@ class ClientHandshake:
         self.suite = self.check_server_hello(request, Place.HRR)
         key_share = request.extension(ExtensionType.KEY_SHARE)
         cookie = request.extension(ExtensionType.COOKIE)
-        self.offer = self.offer.retry(
+        offer = self.offer.retry(
+            self.suite,
             None if key_share is None else ext.parse_key_share_hello_retry(key_share),
             None if cookie is None else ext.parse_cookie(cookie),
             self.entropy,
@@ -184,6 +198,7 @@ class ClientHandshake:
         self.transcript.start(self.suite.hash_name)
         self.transcript.retry()
         self.transcript.add(raw)
+        self.offer = bind(offer, self.transcript)
         self.transcript.add(self.offer.message)
         if self.config.middlebox_compatibility:
             # RFC 9846 §E.4: immediately before the second flight, here the second ClientHello.
@@ -223,10 +238,31 @@ class ClientHandshake:
         check_solicited(hello.extensions, self.offer.extension_types | unasked)
         return suite
 
+    def take_selected_psk(self, hello: ServerHello, suite: Suite) -> None:
+        """Whether the server resumes the session that was offered (RFC 9846 §4.3.11)."""
+        selected = hello.extension(ExtensionType.PRE_SHARED_KEY)
+        if selected is None:
+            return
+        session = self.offer.session
+        assert session is not None, "nobody answers pre_shared_key who was not offered it"
+        if parse_selected_identity(selected) != 0:
+            # RFC 9846 §4.3.11: within the range that was offered, which is one: "illegal_parameter".
+            raise IllegalParameter("the server selected a pre-shared key that was not offered")
+        if SUITES[session.suite].hash_name != suite.hash_name:
+            # RFC 9846 §4.3.11: a suite with the hash of the key: "illegal_parameter".
+            raise IllegalParameter(
+                f"the server chose {suite.name}, which does not go with the pre-shared key"
+            )
+        self.session = session
+        self.peer_chain = session.peer_chain
+
     def finish_key_exchange(self, hello: ServerHello) -> bytes:
         """The shared secret with the server's share."""
         key_share = hello.extension(ExtensionType.KEY_SHARE)
         if key_share is None:
+            if self.session is not None:
+                # RFC 9846 §4.3.11: a pre-shared key without the key exchange asked for: "illegal_parameter".
+                raise IllegalParameter("the server resumes without a key exchange, which was not offered")
             # RFC 9846 §9.2: key_share is REQUIRED for (EC)DHE; without a PSK there is nothing else.
             raise MissingExtension("the ServerHello has no key_share")
         group, public = ext.parse_key_share_server(key_share)
@@ -298,22 +334,26 @@ class ClientHandshake:
         message_type, raw = yield WAIT_CERT_CR
         if message_type == HandshakeType.CERTIFICATE_REQUEST:
             self.request = parse_certificate_request(raw)
-            if self.request[0]:
+            if self.request.context:
                 # RFC 9846 §4.4.2: zero length unless used after the handshake.
                 raise IllegalParameter("a CertificateRequest with a context in the handshake")
             self.transcript.add(raw)
             _, raw = yield WAIT_CERT
-        chain = parse_certificate(raw, b"", self.offer.extension_types)
+        chain, response = parse_certificate(raw, b"", self.offer.extension_types)
         if not chain:
             # RFC 9846 §4.5.1.3: an empty Certificate of a server: "decode_error".
             raise DecodeError("the server sent no certificate")
         public_key = certificates.public_key(chain[0])
         if config.verify_mode != ssl.CERT_NONE:
             anchors = TrustAnchors.system() if config.trust_anchors is None else config.trust_anchors
-            x509.verify_server(chain, anchors, self.server_hostname if config.check_hostname else None)
+            path = x509.verify_server(chain, anchors, self.server_hostname if config.check_hostname else None)
+            response = x509.check_status(
+                path, chain, response, asked=config.status_request, required=config.require_ocsp_status
+            )
             chain = shared_chain(chain)
         self.transcript.add(raw)
         self.peer_chain = chain
+        self.ocsp_response = response
         self.peer_scheme = yield from receive_certificate_verify(
             self.transcript, public_key, config.tls13_schemes, SERVER_CONTEXT
         )
@@ -330,9 +370,14 @@ class ClientHandshake:
         flight = b""
         credentials = None
         if self.request is not None:
-            credentials, self.local_scheme = client_credentials(config, self.request[1])
+            credentials, self.local_scheme = client_credentials(config, self.request.schemes)
             flight = certificate_messages(
-                transcript, credentials, self.local_scheme, CLIENT_CONTEXT, self.entropy
+                transcript,
+                credentials,
+                self.local_scheme,
+                CLIENT_CONTEXT,
+                self.entropy,
+                status=self.request.status,
             )
         io.send(flight + finished_message(transcript, suite, schedule.client_handshake))
         io.set_write_protection(new_sealer(suite, schedule.client_application, config, self.max_send))
@@ -343,9 +388,11 @@ class ClientHandshake:
             alpn=self.alpn,
             server_name=self.offer.server_name,
             peer_chain=self.peer_chain,
+            ocsp_response=self.ocsp_response,
             local_certificate=None if credentials is None else credentials.chain[0],
             signature_scheme=self.peer_scheme,
             local_signature_scheme=self.local_scheme,
+            session_reused=self.session is not None,
         )
         after = PostHandshake(
             config,
@@ -357,5 +404,17 @@ class ClientHandshake:
             max_receive=self.max_receive,
             transcript=transcript if config.post_handshake_auth else None,
             entropy=self.entropy,
+            tickets=self.make_tickets(),
         )
         io.complete(facts, after)
+
+    def make_tickets(self) -> Tickets | None:
+        """What makes sessions of the tickets that may come, if anybody wants them."""
+        if self.config.session_cache is None:
+            return None
+        session = self.session
+        return Tickets(
+            self.schedule.resumption(self.transcript.digest()),
+            self.server_hostname,
+            self.entropy.time() if session is None else session.authenticated_at,
+        )

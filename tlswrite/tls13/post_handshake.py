@@ -12,7 +12,7 @@ from dataclasses import replace
 
 from tlswrite import limits
 from tlswrite.config import ClientConfig, ServerConfig
-from tlswrite.crypto import certificates, x509
+from tlswrite.crypto import certificates
 from tlswrite.crypto.signatures import CLIENT_CONTEXT
 from tlswrite.errors import (
     CallerError,
@@ -23,31 +23,49 @@ from tlswrite.errors import (
 )
 from tlswrite.handshake.entropy import Entropy
 from tlswrite.handshake.negotiated import Negotiated
+from tlswrite.handshake.resumption import client_context, session_key
 from tlswrite.handshake.runner import HandshakeIO, Message, Runner, Wait
 from tlswrite.iana import HandshakeType, KeyUpdateRequest, name_of
 from tlswrite.messages.certificate import Certificate
 from tlswrite.messages.extensions import Place, check_allowed
 from tlswrite.messages.finish import KeyUpdate, NewSessionTicket
 from tlswrite.record.protection import Sealer
+from tlswrite.session import Session
 from tlswrite.tls13.authentication import (
     WAIT_CERT,
     certificate_messages,
     certificate_request,
     client_credentials,
     finished_message,
+    may_answer,
     parse_certificate,
     parse_certificate_request,
     receive_certificate_verify,
     receive_finished,
+    verify_client,
 )
 from tlswrite.tls13.protection import new_opener, new_sealer
-from tlswrite.tls13.schedule import export, next_application_secret
+from tlswrite.tls13.schedule import export, next_application_secret, resumption_psk
 from tlswrite.transcript import Transcript
 
-__all__ = ["MAX_EPOCH", "PostHandshake"]
+__all__ = ["MAX_EPOCH", "PostHandshake", "Tickets"]
 
 #: A sender's key updates MUST NOT exceed this number (RFC 9846 §4.7.3).
 MAX_EPOCH = 2**48 - 1
+
+
+class Tickets:
+    """What a client needs to make a session of a ticket (RFC 9846 §4.7.1)."""
+
+    __slots__ = ("authenticated_at", "resumption_secret", "server_hostname")
+
+    def __init__(
+        self, resumption_secret: bytes, server_hostname: str | None, authenticated_at: float
+    ) -> None:
+        self.resumption_secret = resumption_secret
+        self.server_hostname = server_hostname
+        #: When the server proved its identity, in seconds since the epoch.
+        self.authenticated_at = authenticated_at
 
 
 class PostHandshake:
@@ -71,9 +89,11 @@ class PostHandshake:
         "_max_send",
         "_receive_secret",
         "_send_secret",
+        "_ticket_count",
         "_tickets",
         "_tickets_at",
         "_transcript",
+        "session",
     )
 
     def __init__(
@@ -88,6 +108,7 @@ class PostHandshake:
         max_receive: int,
         transcript: Transcript | None,
         entropy: Entropy,
+        tickets: Tickets | None = None,
     ) -> None:
         self._config = config
         self._facts = facts
@@ -102,8 +123,11 @@ class PostHandshake:
         self._awaiting_update = False
         self._delivered = 0
         self._in_a_row = 0
-        self._tickets = 0
+        self._tickets = tickets
+        self._ticket_count = 0
         self._tickets_at = 0
+        #: Client: the newest session that the server gave.
+        self.session: Session | None = None
         #: Server: CertificateRequests not yet answered, by context.
         self._asked: dict[bytes, bytes] | None = None
         #: Server: the answer that is coming in.
@@ -198,28 +222,63 @@ class PostHandshake:
     # ---- NewSessionTicket -------------------------------------------------------------------------------
 
     def _receive_ticket(self, ticket: NewSessionTicket, io: HandshakeIO) -> None:
-        # RFC 9846 §4.7.1: clients that do not support resumption MUST silently ignore this message.
         check_allowed(ticket.extensions, Place.NST)
         if io.delivered != self._tickets_at:
             # A server may go on sending tickets for as long as the connection is of use.
             self._tickets_at = io.delivered
-            self._tickets = 0
-        self._tickets += 1
-        if self._tickets > limits.MAX_TICKETS:
+            self._ticket_count = 0
+        self._ticket_count += 1
+        if self._ticket_count > limits.MAX_TICKETS:
             raise TooMuchError(f"more than {limits.MAX_TICKETS} session tickets without application data")
+        self._keep(ticket)
+
+    def _keep(self, ticket: NewSessionTicket) -> None:
+        """Client: a ticket becomes a session in the cache."""
+        config, tickets, facts = self._config, self._tickets, self._facts
+        if tickets is None or not ticket.lifetime or len(ticket.ticket) > limits.MAX_TICKET:
+            # RFC 9846 §4.7.1: clients without resumption MUST silently ignore this message; a lifetime of zero
+            # asks for that.
+            return
+        assert isinstance(config, ClientConfig) and config.session_cache is not None
+        session = self.session = Session(
+            version=facts.version,
+            suite=facts.suite.id,
+            secret=resumption_psk(facts.suite, tickets.resumption_secret, ticket.nonce),
+            context=client_context(config),
+            server_name=tickets.server_hostname,
+            alpn=facts.alpn,
+            peer_chain=facts.peer_chain,
+            authenticated_at=tickets.authenticated_at,
+            issued_at=self._entropy.time(),
+            lifetime=min(ticket.lifetime, limits.MAX_TICKET_LIFETIME),
+            ticket=ticket.ticket,
+            age_add=ticket.age_add,
+        )
+        config.session_cache.put(session_key(config, tickets.server_hostname), session)
+
+    def forget_session(self) -> None:
+        """The connection failed, which in TLS 1.3 says nothing about sessions."""
 
     # ---- authentication of the client -------------------------------------------------------------------
 
     def _authenticate(self, raw: bytes, io: HandshakeIO) -> None:
         """Client: answer a CertificateRequest (RFC 9846 §4.7.2)."""
         assert self._transcript is not None and isinstance(self._config, ClientConfig)
-        context, schemes = parse_certificate_request(raw)
-        credentials, scheme = client_credentials(self._config, schemes)
+        request = parse_certificate_request(raw)
+        credentials, scheme = client_credentials(self._config, request.schemes)
         # RFC 9846 §4.5: the context is ClientHello ... client Finished, and the request; later requests
         # are not part of it.
         transcript = self._transcript.fork()
         transcript.add(raw)
-        answer = certificate_messages(transcript, credentials, scheme, CLIENT_CONTEXT, self._entropy, context)
+        answer = certificate_messages(
+            transcript,
+            credentials,
+            scheme,
+            CLIENT_CONTEXT,
+            self._entropy,
+            request.context,
+            status=request.status,
+        )
         # RFC 9846 §4.5: the base key is client_application_traffic_secret_N. §4.7.2: all messages of a
         # response appear consecutively on the wire.
         io.send(answer + finished_message(transcript, self._facts.suite, self._send_secret))
@@ -236,13 +295,14 @@ class PostHandshake:
             )
         # RFC 9846 §4.4.2: unique on this connection, and unpredictable to the client.
         context = self._entropy.random(16)
-        request = certificate_request(context, self._config.tls13_schemes, self._config.trust_anchors)
+        request = certificate_request(context, self._config)
         self._asked = {**(self._asked or {}), context: request}
         io.send(request)
 
     def _receive_answer(self, io: HandshakeIO) -> Generator[Wait, Message, None]:
         """Server: WAIT_CERT, WAIT_CV where the client has a certificate, WAIT_FINISHED."""
         assert self._transcript is not None and self._asked is not None
+        assert isinstance(self._config, ServerConfig)
         config, suite = self._config, self._facts.suite
         _, raw = yield WAIT_CERT
         context = Certificate.parse(raw[4:]).request_context
@@ -250,15 +310,14 @@ class PostHandshake:
         if request is None:
             # RFC 9846 §4.5.1: the context echoes that of a CertificateRequest.
             raise IllegalParameter("a Certificate that answers no CertificateRequest")
-        chain = parse_certificate(raw, context, ())
+        chain, response = parse_certificate(raw, context, may_answer(config))
         transcript = self._transcript.fork()
         transcript.add(request)
         transcript.add(raw)
         scheme = None
         if chain:
-            assert config.trust_anchors is not None
             public_key = certificates.public_key(chain[0])
-            x509.verify_client(chain, config.trust_anchors)
+            response = verify_client(config, chain, response)
             scheme = yield from receive_certificate_verify(
                 transcript, public_key, config.tls13_schemes, CLIENT_CONTEXT
             )
@@ -266,5 +325,5 @@ class PostHandshake:
         if not chain and config.verify_mode == ssl.CERT_REQUIRED:
             # RFC 9846 §4.5.1.3: "certificate_required", at the server's discretion.
             raise CertificateRequired("a client certificate was asked for and the client sent none")
-        self._facts = replace(self._facts, peer_chain=chain, signature_scheme=scheme)
+        self._facts = replace(self._facts, peer_chain=chain, ocsp_response=response, signature_scheme=scheme)
         io.complete(self._facts, self)

@@ -16,11 +16,14 @@ from tlswrite.errors import DecodeError, DecryptError
 
 __all__ = [
     "KeySchedule",
+    "binder_mac",
     "derive_secret",
     "export",
     "finished_mac",
     "next_application_secret",
+    "resumption_psk",
     "traffic_keys",
+    "verify_binder",
     "verify_finished",
 ]
 
@@ -32,6 +35,8 @@ CLIENT_APPLICATION_TRAFFIC: Final = b"c ap traffic"
 SERVER_APPLICATION_TRAFFIC: Final = b"s ap traffic"
 EXPORTER_MAIN: Final = b"exp master"
 RESUMPTION_MAIN: Final = b"res master"
+RESUMPTION_BINDER: Final = b"res binder"
+RESUMPTION: Final = b"resumption"
 FINISHED: Final = b"finished"
 KEY: Final = b"key"
 IV: Final = b"iv"
@@ -40,9 +45,13 @@ EXPORTER: Final = b"exporter"
 
 
 class KeySchedule:
-    """The secrets of one handshake; `enter_handshake`, then `enter_application`, in that order."""
+    """The secrets of one handshake; `enter_handshake`, then `enter_application`, in that order.
+
+    `psk` is the pre-shared key of a session that is resumed.
+    """
 
     __slots__ = (
+        "_early_derived",
         "_secret",
         "client_application",
         "client_handshake",
@@ -52,8 +61,15 @@ class KeySchedule:
         "suite",
     )
 
-    def __init__(self, suite: Suite) -> None:
+    def __init__(self, suite: Suite, psk: bytes | None = None) -> None:
         self.suite = suite
+        self._early_derived = (
+            _early_derived(suite.hash_name)
+            if psk is None
+            else derive_secret(
+                suite.hash_name, _early_secret(suite, psk), DERIVED, hash_empty(suite.hash_name)
+            )
+        )
         self._secret = b""
         self.client_handshake = b""
         self.server_handshake = b""
@@ -64,7 +80,7 @@ class KeySchedule:
     def enter_handshake(self, shared_secret: bytes, transcript_hash: bytes) -> None:
         """Handshake Secret and its traffic secrets; the transcript is ClientHello...ServerHello."""
         name = self.suite.hash_name
-        secret = hkdf_extract(name, _early_derived(name), shared_secret)
+        secret = hkdf_extract(name, self._early_derived, shared_secret)
         self.client_handshake = derive_secret(name, secret, CLIENT_HANDSHAKE_TRAFFIC, transcript_hash)
         self.server_handshake = derive_secret(name, secret, SERVER_HANDSHAKE_TRAFFIC, transcript_hash)
         self._secret = derive_secret(name, secret, DERIVED, hash_empty(name))
@@ -126,6 +142,29 @@ def export(suite: Suite, exporter_secret: bytes, label: bytes, context: bytes, l
     context_hash.update(context)
     secret = derive_secret(name, exporter_secret, label, hash_empty(name))
     return hkdf_expand_label(name, secret, EXPORTER, context_hash.digest(), length)
+
+
+def resumption_psk(suite: Suite, resumption_secret: bytes, nonce: bytes) -> bytes:
+    """The pre-shared key of a ticket (RFC 9846 §4.7.1); `nonce` is its ticket_nonce."""
+    return hkdf_expand_label(suite.hash_name, resumption_secret, RESUMPTION, nonce, suite.hash_length)
+
+
+def binder_mac(suite: Suite, psk: bytes, transcript_hash: bytes) -> bytes:
+    """The binder of a resumption key (RFC 9846 §4.3.11.2); the transcript ends with the truncated ClientHello."""
+    early = _early_secret(suite, psk)
+    key = derive_secret(suite.hash_name, early, RESUMPTION_BINDER, hash_empty(suite.hash_name))
+    return finished_mac(suite, key, transcript_hash)
+
+
+def verify_binder(suite: Suite, psk: bytes, transcript_hash: bytes, binder: bytes) -> None:
+    """Raises DecryptError where a client's binder is not what it must be."""
+    if not compare(binder, binder_mac(suite, psk, transcript_hash)):
+        # RFC 9846 §4.3.11: a binder that does not validate: MUST abort; §6.2: "decrypt_error".
+        raise DecryptError("the binder of the client's pre-shared key does not verify")
+
+
+def _early_secret(suite: Suite, psk: bytes) -> bytes:
+    return hkdf_extract(suite.hash_name, bytes(suite.hash_length), psk)
 
 
 @cache

@@ -1,7 +1,8 @@
 """The server's handshake (RFC 9846 §2, §A.2).
 
 START [-> START] -> (RECVD_CH -> NEGOTIATED -> WAIT_FLIGHT2) [-> WAIT_CERT [-> WAIT_CV]] -> WAIT_FINISHED
--> CONNECTED. The states in parentheses are passed through: nothing is waited for in them.
+-> CONNECTED. The states in parentheses are passed through: nothing is waited for in them. A session that is
+resumed has proved both identities: no certificate is sent or asked for.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ import ssl
 from collections.abc import Generator
 
 from tlswrite.config import ServerConfig
-from tlswrite.crypto import certificates, x509
+from tlswrite.crypto import certificates
 from tlswrite.crypto.credentials import Credentials
 from tlswrite.crypto.kdf import compare, hmac_digest
 from tlswrite.crypto.signatures import CLIENT_CONTEXT, SERVER_CONTEXT
@@ -19,6 +20,7 @@ from tlswrite.errors import CertificateRequired, IllegalParameter, MissingExtens
 from tlswrite.handshake.entropy import Entropy
 from tlswrite.handshake.negotiated import Negotiated
 from tlswrite.handshake.opening import START
+from tlswrite.handshake.resumption import fits, server_context
 from tlswrite.handshake.runner import HandshakeGenerator, HandshakeIO, Message, Wait
 from tlswrite.handshake.select import (
     ClientOffer,
@@ -29,20 +31,31 @@ from tlswrite.handshake.select import (
     select_suite,
     select_version,
 )
-from tlswrite.iana import ExtensionType, NamedGroup, ProtocolVersion, SignatureScheme
+from tlswrite.iana import (
+    ExtensionType,
+    NamedGroup,
+    ProtocolVersion,
+    PskKeyExchangeMode,
+    SignatureScheme,
+)
+from tlswrite.limits import MAX_TICKET_LIFETIME
 from tlswrite.messages import extensions as ext
 from tlswrite.messages import extensions12 as ext12
 from tlswrite.messages.extensions import Place, check_allowed
 from tlswrite.messages.finish import EncryptedExtensions
 from tlswrite.messages.hello import HELLO_RETRY_REQUEST_RANDOM, ClientHello, ServerHello
+from tlswrite.messages.resumption import encode_selected_identity
+from tlswrite.session import Session
 from tlswrite.tls13.authentication import (
     WAIT_CERT,
     certificate_messages,
     certificate_request,
     finished_message,
+    may_answer,
     parse_certificate,
     receive_certificate_verify,
     receive_finished,
+    verify_client,
 )
 from tlswrite.tls13.post_handshake import PostHandshake
 from tlswrite.tls13.protection import (
@@ -52,6 +65,7 @@ from tlswrite.tls13.protection import (
     new_opener,
     new_sealer,
 )
+from tlswrite.tls13.psk import choose_psk, ticket_messages
 from tlswrite.tls13.schedule import KeySchedule
 from tlswrite.transcript import Transcript
 
@@ -81,11 +95,14 @@ class ServerHandshake:
         "io",
         "max_receive",
         "max_send",
+        "ocsp_response",
         "offer",
         "peer_chain",
         "peer_scheme",
         "schedule",
         "scheme",
+        "selected_psk",
+        "session",
         "suite",
         "transcript",
     )
@@ -106,15 +123,19 @@ class ServerHandshake:
         self.alpn: str | None = None
         self.max_send = self.max_receive = NO_LIMIT
         self.peer_chain: tuple[bytes, ...] = ()
+        self.ocsp_response: bytes | None = None
         self.peer_scheme: int | None = None
         self.ccs_sent = False
+        #: The session that is resumed, and the index of its key in the client's list.
+        self.session: Session | None = None
+        self.selected_psk = 0
 
     def run(self, hello: ClientHello, raw: bytes) -> HandshakeGenerator:
         """All steps, in the order of RFC 9846 §2, from the ClientHello on; `raw` is its bytes."""
         hello = yield from self.receive_client_hello(hello, raw)
         self.send_server_hello(hello)
         self.send_parameters()
-        if self.config.verify_mode != ssl.CERT_NONE:
+        if self.session is None and self.config.verify_mode != ssl.CERT_NONE:
             yield from self.receive_client_identity()
         yield from receive_finished(self.transcript, self.suite, self.schedule.client_handshake)
         self.finish()
@@ -133,18 +154,19 @@ class ServerHandshake:
             io.skip_early_data()
         self.client_random = hello.random
         self.select()
-        self.transcript.add(raw)
         self.transcript.start(self.suite.hash_name)
         missing = self.group not in self.offer.shares
         if missing or self.config.hello_retry_cookie:
+            self.transcript.add(raw)
             cookie = self.make_cookie() if self.config.hello_retry_cookie else None
             self.send_retry_request(hello, self.group if missing else None, cookie)
             _, raw = yield START
             retried = ClientHello.parse(raw[4:])
             check_retried(hello, retried, self.group if missing else None, cookie)
             self.offer = check_client_hello(retried)
-            self.transcript.add(raw)
-            return retried
+            hello = retried
+        self.choose_session(raw)
+        self.transcript.add(raw)
         return hello
 
     def select(self) -> None:
@@ -156,6 +178,30 @@ class ServerHandshake:
         self.group = select_group(offer, config)
         self.credentials, self.scheme = select_credentials(preferred, offer, config.tls13_schemes)
         self.alpn = select_alpn(offer, config)
+
+    def choose_session(self, raw: bytes) -> None:
+        """Resume the session of a ticket, if there is one that fits what was selected."""
+        offer, config = self.offer, self.config
+        if offer.psks is None or PskKeyExchangeMode.psk_dhe_ke not in offer.psk_modes:
+            # RFC 9846 §4.3.9: a mode that the client does not list MUST NOT be chosen.
+            return
+        now = self.entropy.time()
+        found = choose_psk(offer.psks, raw, self.transcript, self.suite, config, now, self.session_fits)
+        if found is not None:
+            self.selected_psk, self.session = found
+            self.peer_chain = self.session.peer_chain
+
+    def session_fits(self, session: Session) -> bool:
+        return fits(
+            session,
+            self.config,
+            self.entropy.time(),
+            version=ProtocolVersion.TLS_1_3,
+            suite=self.suite,
+            server_name=self.offer.server_name,
+            alpn=self.alpn,
+            certificate=self.credentials.chain[0],
+        )
 
     def make_cookie(self) -> bytes:
         """A cookie that is good for this ClientHello on this connection alone."""
@@ -187,20 +233,25 @@ class ServerHandshake:
         """NEGOTIATED: ServerHello, then handshake keys."""
         io, suite = self.io, self.suite
         public, shared_secret = self.entropy.respond(self.group, self.offer.shares[self.group])
+        extensions: tuple[tuple[int, bytes], ...] = (
+            (ExtensionType.KEY_SHARE, ext.encode_key_share_server(self.group, public)),
+            _TLS_1_3,
+        )
+        session = self.session
+        if session is not None:
+            selected = encode_selected_identity(self.selected_psk)
+            extensions = (*extensions, (ExtensionType.PRE_SHARED_KEY, selected))
         server_hello = ServerHello(
             # RFC 9846 §4.2.3: independent of the client's; TLS 1.3 leaves the last 8 bytes random.
             random=self.entropy.random(32),
             session_id=hello.session_id,
             cipher_suite=suite.id,
-            extensions=(
-                (ExtensionType.KEY_SHARE, ext.encode_key_share_server(self.group, public)),
-                _TLS_1_3,
-            ),
+            extensions=extensions,
         ).encode()
         self.transcript.add(server_hello)
         io.send(server_hello)
         self.send_compatibility_ccs(hello)
-        schedule = self.schedule = KeySchedule(suite)
+        schedule = self.schedule = KeySchedule(suite, None if session is None else session.secret)
         schedule.enter_handshake(shared_secret, self.transcript.digest())
         log_handshake_secrets(self.config.keylog, self.client_random, schedule)
         if self.offer.record_size_limit is not None:
@@ -229,12 +280,20 @@ class ServerHandshake:
         io, config, suite, schedule = self.io, self.config, self.suite, self.schedule
         transcript = self.transcript
         flight = EncryptedExtensions(tuple(self.extensions())).encode()
-        if config.verify_mode != ssl.CERT_NONE:
+        # RFC 9846 §4.4.2: with a resumed session, no CertificateRequest.
+        full = self.session is None
+        if full and config.verify_mode != ssl.CERT_NONE:
             flight += self.certificate_request()
         transcript.add(flight)
-        flight += certificate_messages(
-            transcript, self.credentials, self.scheme, SERVER_CONTEXT, self.entropy
-        )
+        if full:
+            flight += certificate_messages(
+                transcript,
+                self.credentials,
+                self.scheme,
+                SERVER_CONTEXT,
+                self.entropy,
+                status=self.offer.status_request,
+            )
         flight += finished_message(transcript, suite, schedule.server_handshake)
         io.send(flight)
         schedule.enter_application(transcript.digest())
@@ -268,17 +327,16 @@ class ServerHandshake:
     def certificate_request(self) -> bytes:
         """The CertificateRequest of the handshake."""
         # RFC 9846 §4.4.2: the context is empty in the handshake.
-        return certificate_request(b"", self.config.tls13_schemes, self.config.trust_anchors)
+        return certificate_request(b"", self.config)
 
     def receive_client_identity(self) -> Generator[Wait, Message, None]:
         """WAIT_CERT, and WAIT_CV where the client has a certificate."""
         config = self.config
         _, raw = yield WAIT_CERT
-        chain = parse_certificate(raw, b"", ())
+        chain, response = parse_certificate(raw, b"", may_answer(config))
         if chain:
             public_key = certificates.public_key(chain[0])
-            assert config.trust_anchors is not None, "ServerConfig sees to it"
-            x509.verify_client(chain, config.trust_anchors)
+            self.ocsp_response = verify_client(config, chain, response)
         elif config.verify_mode == ssl.CERT_REQUIRED:
             # RFC 9846 §4.5.1.3: at the server's discretion: "certificate_required".
             raise CertificateRequired("a client certificate is required and the client sent none")
@@ -300,9 +358,11 @@ class ServerHandshake:
             alpn=self.alpn,
             server_name=self.offer.server_name,
             peer_chain=self.peer_chain,
+            ocsp_response=self.ocsp_response,
             local_certificate=self.credentials.chain[0],
             signature_scheme=self.peer_scheme,
-            local_signature_scheme=self.scheme,
+            local_signature_scheme=self.scheme if self.session is None else None,
+            session_reused=self.session is not None,
         )
         may_ask = self.offer.post_handshake_auth and self.config.trust_anchors is not None
         after = PostHandshake(
@@ -317,6 +377,38 @@ class ServerHandshake:
             entropy=self.entropy,
         )
         self.io.complete(facts, after)
+        self.send_tickets()
+
+    def send_tickets(self) -> None:
+        """NewSessionTickets (RFC 9846 §4.7.1), for a client that can use them."""
+        config, resumed = self.config, self.session
+        if (
+            not config.tickets
+            or config.ticket_keys is None
+            or PskKeyExchangeMode.psk_dhe_ke not in self.offer.psk_modes
+        ):
+            return
+        now = self.entropy.time()
+        authenticated_at = now if resumed is None else resumed.authenticated_at
+        # RFC 9846 §4.7.1: a limit on the total lifetime of what one full handshake made.
+        lifetime = min(config.ticket_lifetime, int(authenticated_at + MAX_TICKET_LIFETIME - now))
+        session = Session(
+            version=ProtocolVersion.TLS_1_3,
+            suite=self.suite.id,
+            secret=b"",
+            context=server_context(config, self.credentials.chain[0]),
+            server_name=self.offer.server_name,
+            alpn=self.alpn,
+            peer_chain=self.peer_chain,
+            authenticated_at=authenticated_at,
+            issued_at=now,
+            lifetime=lifetime,
+        )
+        secret = self.schedule.resumption(self.transcript.digest())
+        count = config.tickets if resumed is None else 1
+        messages = ticket_messages(config, session, secret, count if lifetime > 0 else 0, self.entropy)
+        if messages:
+            self.io.send(messages)
 
 
 # ---- checks of a ClientHello ------------------------------------------------------------------------
