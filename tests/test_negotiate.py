@@ -39,6 +39,7 @@ from tlswrite.errors import (
     InappropriateFallback,
     PeerError,
     ProtocolVersionError,
+    UnsupportedExtension,
 )
 from tlswrite.handshake.control import Control
 from tlswrite.iana import AlertDescription, ExtensionType, NamedGroup
@@ -145,6 +146,24 @@ def test_a_hello_retry_request_to_a_client_of_tls_1_2_is_no_choice() -> None:
         server=server_config(**ONLY_1_2),
     )
     assert error.alert is AlertDescription.ILLEGAL_PARAMETER
+
+
+@pytest.mark.parametrize("versions", [b"\x03\x04", b"\x03\x03"])
+def test_supported_versions_to_a_client_of_tls_1_2_is_an_answer_to_nothing(versions: bytes) -> None:
+    # RFC 5246 §7.4.1.4: an extension that was not asked for: "unsupported_extension".
+    client_refuses(
+        of_server(
+            editing(
+                SH,
+                lambda message: with_extension(message, ExtensionType.SUPPORTED_VERSIONS, versions),
+                messages=MESSAGES12,
+            )
+        ),
+        UnsupportedExtension,
+        "an answer to supported_versions, which was not offered",
+        client=client_config(**ONLY_1_2),
+        server=server_config(**ONLY_1_2),
+    )
 
 
 @pytest.mark.parametrize("versions", [b"\x03\x03", b"\x03\x02", b"\x7f\x1c"])

@@ -245,9 +245,13 @@ def test_a_suite_that_is_known_and_was_not_offered() -> None:
         (E.SERVER_NAME, b"x", DecodeError),
         (E.RECORD_SIZE_LIMIT, b"\0\x3f", IllegalParameter),
         (E.APPLICATION_LAYER_PROTOCOL_NEGOTIATION, ext.encode_alpn_server(b"spdy"), UnsupportedExtension),
-        (E.KEY_SHARE, b"", IllegalParameter),
-        (E.SUPPORTED_VERSIONS, b"\3\3", IllegalParameter),
+        # RFC 5246 §7.4.1.4: not asked for: MUST abort with "unsupported_extension", wherever else it may stand.
+        (E.KEY_SHARE, b"", UnsupportedExtension),
+        (E.SUPPORTED_VERSIONS, b"\3\3", UnsupportedExtension),
+        (E.COOKIE, b"", UnsupportedExtension),
         (E.MAX_FRAGMENT_LENGTH, b"\1", UnsupportedExtension),
+        # Asked for, and no answer of a server's.
+        (E.SIGNATURE_ALGORITHMS, b"\0\2\4\3", IllegalParameter),
         (0x7777, b"", UnsupportedExtension),
     ],
 )
