@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -24,6 +26,7 @@ from tlswrite.errors import BadWriteRetry, CallerError
 from tlswrite.iana import ContentType
 from tlswrite.record import window as window_pool
 from tlswrite.record.codes import CONTROL, WANT_READ, WANT_WRITE
+from tlswrite.record.send import SendPath
 
 BIG = bytes(at * 7 % 256 for at in range(1_000_003))
 
@@ -445,3 +448,22 @@ def test_a_path_that_was_held_when_it_closed_refuses() -> None:
     path.discard()
     with pytest.raises(CallerError, match="shutdown"):
         path.write(b"data")
+
+
+@pytest.mark.parametrize("make", [send_path, send_path12])
+def test_a_record_sealed_at_once_and_what_was_not_sent_of_it(make: Callable[..., SendPath]) -> None:
+    path = make(record_limit=3)
+    record = path.seal_now(b"hello")
+    assert (path.committed, path.has_output) == (5, False)
+    path.unsent(record[7:])
+    assert take(path) == record[7:]
+    # Where anything waits, or it is not one small record, `write` must see to it.
+    path.unsent(record)
+    assert path.seal_now(b"more") == b""
+    take(path)
+    for data in (b"", BIG):
+        assert path.seal_now(data) == b""
+    assert path.seal_now(b"two") != b"" and path.seal_now(b"three") != b""
+    assert path.seal_now(b"four") == b"", "the usage limit of the key"
+    path.closed = True
+    assert path.seal_now(b"more") == b""
