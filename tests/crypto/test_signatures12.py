@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from functools import cache
-from typing import Any
-
 import pytest
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
+from cryptography.hazmat.primitives.asymmetric import ec, padding
 
+from tests.support.keys import damaged, private_key
 from tlswrite.crypto import signatures
-from tlswrite.crypto.selfsigned import KEY_TYPES
-from tlswrite.crypto.signatures import PSSPrivateKey
 from tlswrite.crypto.signatures12 import (
     PKCS1_SCHEMES,
     authentication_of,
@@ -53,19 +49,6 @@ FITS = {
 USABLE = [(name, SignatureScheme[scheme]) for name, schemes in FITS.items() for scheme in schemes]
 
 
-@cache
-def private_key(name: str) -> Any:
-    if name == "pss1024":
-        return PSSPrivateKey(private_key("rsa1024"), None)
-    if name.startswith("pss"):
-        return PSSPrivateKey(private_key("rsa"), name.partition("_")[2] or None)
-    if name == "rsa1024":
-        return rsa.generate_private_key(65537, 1024)
-    if name == "secp256k1":
-        return ec.generate_private_key(ec.SECP256K1())
-    return KEY_TYPES[name]()
-
-
 @pytest.mark.parametrize("name", FITS)
 def test_schemes_for(name: str) -> None:
     key = private_key(name)
@@ -78,15 +61,7 @@ def test_sign_and_verify(name: str, scheme: SignatureScheme) -> None:
     key = private_key(name)
     signature = sign(key, int(scheme), b"content")
     verify(key.public_key(), int(scheme), signature, b"content")
-    altered = bytearray(signature)
-    altered[len(signature) // 2] ^= 1
-    for bad_signature, content in (
-        (signature, b"Content"),
-        (bytes(altered), b"content"),
-        (signature[:-1], b"content"),
-        (signature + b"\x00", b"content"),
-        (b"", b"content"),
-    ):
+    for bad_signature, content in damaged(signature, b"content"):
         with pytest.raises(DecryptError, match=f"{scheme.name} signature that does not verify") as caught:
             verify(key.public_key(), scheme, bad_signature, content)
         # RFC 5246 §7.2.2: unable to correctly verify a signature.
