@@ -31,8 +31,9 @@ from tests.support.pki import Files, Issued, authority, from_stranger, issue, wr
 from tests.support.pump import Link
 from tlswrite.config import ClientConfig, ServerConfig
 from tlswrite.connection import TLSConnection
+from tlswrite.crypto.suites import TLS12_SUITES
 from tlswrite.crypto.x509 import TrustAnchors, load_credentials
-from tlswrite.iana import CipherSuite, NamedGroup
+from tlswrite.iana import CipherSuite, NamedGroup, ProtocolVersion
 
 HOST = "127.0.0.1"
 NAME = "localhost"
@@ -79,6 +80,8 @@ class Setup:
     """What a test asks of both sides; an empty field leaves each side its default."""
 
     flow: str = "echo"
+    #: The only version of the peer; the engine has both unless `ours` says otherwise.
+    version: ProtocolVersion = ProtocolVersion.TLS_1_3
     key_type: str = "ecdsa_secp256r1"
     #: The only suite of the engine, and of a peer that can be told.
     suite: CipherSuite | None = None
@@ -164,6 +167,14 @@ class Peer:
     client_certificates: ClassVar[tuple[str, ...]] = ("server", "client")
     #: Roles in which it keeps to a record_size_limit (RFC 8449).
     record_size_limit: ClassVar[tuple[str, ...]] = ()
+    #: Of TLS 1.2: suites, groups, types of keys, and what it can do in which role.
+    suites12: ClassVar[tuple[CipherSuite, ...]] = TLS12_SUITES
+    groups12: ClassVar[tuple[NamedGroup, ...]] = ECDHE
+    key_types12: ClassVar[tuple[str, ...]] = KEY_TYPES
+    #: Roles in which it can be told to ask for max_fragment_length (client), or knows it (server).
+    max_fragment_length: ClassVar[tuple[str, ...]] = ()
+    #: It takes part in a renegotiation that our server asks for; it begins one as a client.
+    follows_hello_request: ClassVar[bool] = False
     #: Roles in which it refuses the other side's certificate, or the lack of one.
     verifies: ClassVar[tuple[str, ...]] = ("server", "client")
 

@@ -10,6 +10,7 @@ from typing import Any
 
 from tests.interop.base import DATA, HOST, NAME, Session, Setup
 from tests.interop.process import Child
+from tlswrite.crypto.suites import SUITES
 
 
 class ScriptSession(Session):
@@ -35,12 +36,14 @@ def run_script(
         "port": port,
         "name": NAME,
         "flow": setup.flow,
+        "version": int(setup.version),
         "data": str(directory / "data"),
         "cert": str(files.certfile) if with_certificate else "",
         "key": str(files.keyfile) if with_certificate else "",
         "ca": str(files.cafile),
         "client": setup.client_certificate,
         "suite": setup.suite.name if setup.suite is not None else "",
+        "openssl_suite": SUITES[setup.suite].openssl_name if setup.suite is not None else "",
         "groups": [group.name for group in setup.groups],
         "alpn": list(setup.alpn),
     }

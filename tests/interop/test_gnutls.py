@@ -30,14 +30,19 @@ from tests.interop.base import (
 from tests.interop.process import Child
 from tests.interop.suite import InteropSuite
 from tests.support.pump import Link
+from tlswrite.crypto.suites import SUITES
 from tlswrite.errors import TruncationError
-from tlswrite.iana import CipherSuite
+from tlswrite.iana import CipherSuite, ProtocolVersion
 
-CIPHERS = {
-    CipherSuite.TLS_AES_128_GCM_SHA256: "AES-128-GCM",
-    CipherSuite.TLS_AES_256_GCM_SHA384: "AES-256-GCM",
-    CipherSuite.TLS_CHACHA20_POLY1305_SHA256: "CHACHA20-POLY1305",
-}
+TLS_1_2 = ProtocolVersion.TLS_1_2
+
+
+def _cipher(suite: CipherSuite) -> str:
+    """GnuTLS's name of a suite's cipher."""
+    for name in ("AES_128_GCM", "AES_256_GCM", "CHACHA20_POLY1305"):
+        if name in suite.name:
+            return name.replace("_", "-")
+    raise AssertionError(suite.name)
 
 
 class GnuTLS(Peer):
@@ -86,9 +91,11 @@ class GnuTLS(Peer):
 
 
 def _common(setup: Setup) -> list[str]:
-    priority = "NORMAL:-VERS-ALL:+VERS-TLS1.3"
+    priority = "NORMAL:-VERS-ALL:+VERS-TLS" + ("1.2" if setup.version == TLS_1_2 else "1.3")
     if setup.suite is not None:
-        priority += f":-CIPHER-ALL:+{CIPHERS[setup.suite]}"
+        priority += f":-CIPHER-ALL:+{_cipher(setup.suite)}"
+        if setup.version == TLS_1_2:
+            priority += ":-KX-ALL:+ECDHE-" + SUITES[setup.suite].authentication
     if setup.groups:
         priority += ":-GROUP-ALL" + "".join(f":+GROUP-{group.name.upper()}" for group in setup.groups)
     return ["--priority", priority, *(word for name in setup.alpn for word in ("--alpn", name))]

@@ -35,7 +35,7 @@ from tests.interop.process import Child
 from tests.interop.suite import InteropSuite, read_key
 from tests.support.pki import Issued, authority
 from tests.support.pump import Link
-from tlswrite.iana import NamedGroup
+from tlswrite.iana import NamedGroup, ProtocolVersion
 
 GROUP_NAMES = {
     NamedGroup.x25519: "x25519",
@@ -83,7 +83,8 @@ class NSS(Peer):
 
 
 def _common(setup: Setup) -> list[str]:
-    arguments = ["-V", "tls1.3:tls1.3"]
+    version = "tls1.2" if setup.version == ProtocolVersion.TLS_1_2 else "tls1.3"
+    arguments = ["-V", f"{version}:{version}"]
     if setup.suite is not None:
         arguments += ["-c", f":{setup.suite:04X}"]
     if setup.groups:

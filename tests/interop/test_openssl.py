@@ -28,8 +28,11 @@ from tests.interop.base import (
 from tests.interop.process import Child
 from tests.interop.suite import InteropSuite
 from tests.support.pump import Link
-from tlswrite.iana import NamedGroup
+from tlswrite.crypto.suites import SUITES
+from tlswrite.iana import NamedGroup, ProtocolVersion
 
+TLS_1_2, TLS_1_3 = ProtocolVersion.TLS_1_2, ProtocolVersion.TLS_1_3
+VERSIONS = {TLS_1_2: "-tls1_2", TLS_1_3: "-tls1_3"}
 GROUP_NAMES = {
     NamedGroup.x25519: "X25519",
     NamedGroup.secp256r1: "P-256",
@@ -72,11 +75,20 @@ class OpenSSL(Peer):
         self, command: str, setup: Setup, directory: Path, arguments: list[Any]
     ) -> Iterator[OpenSSLSession]:
         log = directory / "messages"
-        arguments[:0] = ["openssl", command, "-tls1_3", "-verify_return_error", "-msg", "-msgfile", log]
+        arguments[:0] = [
+            "openssl",
+            command,
+            VERSIONS[setup.version],
+            "-verify_return_error",
+            "-msg",
+            "-msgfile",
+            log,
+        ]
         if setup.flow != "commands":
             arguments.insert(2, "-quiet")  # nothing but data, and no letter is a command
         if setup.suite is not None:
-            arguments += ["-ciphersuites", setup.suite.name]
+            option = "-ciphersuites" if setup.version == TLS_1_3 else "-cipher"
+            arguments += [option, SUITES[setup.suite].openssl_name]
         if setup.groups:
             arguments += ["-groups", ":".join(GROUP_NAMES[group] for group in setup.groups)]
         if setup.alpn:

@@ -11,7 +11,8 @@ from tests.interop.base import ECDHE, KEY_TYPES, NAME, Missing, Peer, Session, S
 from tests.interop.converse import PIECE, Stream, connect_on_thread, serve_on_thread
 from tests.interop.suite import InteropSuite
 from tests.support.pki import key_types
-from tlswrite.iana import NamedGroup
+from tlswrite.crypto.suites import SUITES
+from tlswrite.iana import NamedGroup, ProtocolVersion
 
 try:
     from OpenSSL import SSL
@@ -63,8 +64,11 @@ class PyOpenSSL(Peer):
 
 def _context(setup: Setup) -> Any:
     context = SSL.Context(SSL.TLS_METHOD)
-    context.set_min_proto_version(SSL.TLS1_3_VERSION)
-    if setup.suite is not None:
+    context.set_min_proto_version(setup.version)
+    context.set_max_proto_version(setup.version)
+    if setup.suite is not None and setup.version == ProtocolVersion.TLS_1_2:
+        context.set_cipher_list(SUITES[setup.suite].openssl_name.encode())
+    elif setup.suite is not None:
         context.set_tls13_ciphersuites(setup.suite.name.encode())
     return context
 

@@ -12,7 +12,8 @@ from tests.interop.base import NAME, Peer, Session, Setup
 from tests.interop.converse import PIECE, Stream, connect_on_thread, serve_on_thread
 from tests.interop.suite import InteropSuite
 from tests.support.pki import authority
-from tlswrite.iana import NamedGroup
+from tlswrite.crypto.suites import SUITES
+from tlswrite.iana import NamedGroup, ProtocolVersion
 
 CURVES = {
     NamedGroup.x25519: "X25519",
@@ -55,7 +56,9 @@ class SSLStream(Stream):
     def __init__(
         self, sock: socket.socket, context: ssl.SSLContext, setup: Setup, *, server_side: bool
     ) -> None:
-        context.minimum_version = ssl.TLSVersion.TLSv1_3
+        context.minimum_version = context.maximum_version = ssl.TLSVersion(setup.version)
+        if setup.suite is not None and setup.version == ProtocolVersion.TLS_1_2:
+            context.set_ciphers(SUITES[setup.suite].openssl_name)
         if setup.alpn:
             context.set_alpn_protocols(list(setup.alpn))
         self.sock = sock

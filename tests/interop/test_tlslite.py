@@ -13,7 +13,7 @@ from tests.interop.base import NAME, Missing, Peer, Session, Setup, client_certi
 from tests.interop.converse import PIECE, Stream, connect_on_thread, serve_on_thread
 from tests.interop.suite import SHORT, InteropSuite, read_key
 from tests.support.pki import Issued
-from tlswrite.iana import CipherSuite
+from tlswrite.iana import CipherSuite, ProtocolVersion
 
 try:
     with warnings.catch_warnings():
@@ -24,10 +24,14 @@ except ImportError:
     tlslite = None
 
 CIPHERS = {
-    CipherSuite.TLS_AES_128_GCM_SHA256: "aes128gcm",
-    CipherSuite.TLS_AES_256_GCM_SHA384: "aes256gcm",
-    CipherSuite.TLS_CHACHA20_POLY1305_SHA256: "chacha20-poly1305",
+    "AES_128_GCM": "aes128gcm",
+    "AES_256_GCM": "aes256gcm",
+    "CHACHA20_POLY1305": "chacha20-poly1305",
 }
+
+
+def _cipher(suite: CipherSuite) -> str:
+    return next(theirs for ours, theirs in CIPHERS.items() if ours in suite.name)
 
 
 class TLSLite(Peer):
@@ -54,9 +58,11 @@ class TLSLiteStream(Stream):
         self.connection.closeSocket = False
         self.setup = setup
         self.settings = tlslite.HandshakeSettings()
-        self.settings.minVersion = (3, 4)
+        self.settings.minVersion = self.settings.maxVersion = (3, setup.version & 0xFF)
+        if setup.version == ProtocolVersion.TLS_1_2:
+            self.settings.keyExchangeNames = ["ecdhe_rsa", "ecdhe_ecdsa"]
         if setup.suite is not None:
-            self.settings.cipherNames = [CIPHERS[setup.suite]]
+            self.settings.cipherNames = [_cipher(setup.suite)]
         if setup.groups:
             self.settings.eccCurves = [group.name for group in setup.groups]
             self.settings.keyShares = [setup.groups[0].name]

@@ -21,6 +21,7 @@ import (
 type setup struct {
 	Role, Host, Name, Flow, Data, Cert, Key, CA, Suite string
 	Port                                               int
+	Version                                            uint16
 	Client                                             bool
 	Groups, ALPN                                       []string
 }
@@ -38,6 +39,10 @@ var groups = map[string]tls.CurveID{
 func main() {
 	if os.Args[1] == "version" {
 		fmt.Println(runtime.Version())
+		return
+	}
+	if os.Args[1] == "resume" {
+		resume(os.Args[2])
 		return
 	}
 	var s setup
@@ -69,7 +74,8 @@ func config(s *setup) *tls.Config {
 	pool := x509.NewCertPool()
 	pool.AppendCertsFromPEM(pem)
 	c := &tls.Config{
-		MinVersion: tls.VersionTLS13,
+		MinVersion: s.Version,
+		MaxVersion: s.Version,
 		RootCAs:    pool,
 		ClientCAs:  pool,
 		ServerName: s.Name,
@@ -82,6 +88,14 @@ func config(s *setup) *tls.Config {
 	}
 	if s.Role == "server" && s.Client {
 		c.ClientAuth = tls.RequireAndVerifyClientCert
+	}
+	for _, suite := range tls.CipherSuites() {
+		if s.Version == tls.VersionTLS12 && suite.Name == s.Suite {
+			c.CipherSuites = []uint16{suite.ID}
+		}
+	}
+	if s.Version == tls.VersionTLS12 {
+		c.Renegotiation = tls.RenegotiateFreelyAsClient
 	}
 	for _, name := range s.Groups {
 		c.CurvePreferences = append(c.CurvePreferences, groups[name])

@@ -1,5 +1,5 @@
 // One end of one TLS connection, in Node. The first argument is JSON:
-//   {role, host, port, name, flow, size, data, cert, key, ca, client, suite, groups, alpn}
+//   {role, host, port, name, flow, version, data, cert, key, ca, client, suite, openssl_suite, groups, alpn}
 // A server prints "port N"; at the end either role prints "seen {...}" (see ../base.py for the flows).
 'use strict';
 const crypto = require('crypto');
@@ -52,14 +52,15 @@ function fail(error) {
 
 const common = {
   ca: fs.readFileSync(setup.ca),
-  minVersion: 'TLSv1.3',
+  minVersion: setup.version === 0x0303 ? 'TLSv1.2' : 'TLSv1.3',
+  maxVersion: setup.version === 0x0303 ? 'TLSv1.2' : 'TLSv1.3',
   ALPNProtocols: setup.alpn.length ? setup.alpn : undefined,
 };
 if (setup.cert) {
   common.cert = fs.readFileSync(setup.cert);
   common.key = fs.readFileSync(setup.key);
 }
-if (setup.suite) common.ciphers = setup.suite;
+if (setup.suite) common.ciphers = setup.openssl_suite;
 if (setup.groups.length) common.ecdhCurve = setup.groups.join(':');
 
 if (setup.role === 'server') {
