@@ -19,9 +19,10 @@ from tests.support import pki
 from tests.support.engine import anchors, credentials
 from tlswrite.config import DEFAULT_SCHEMES, ClientConfig, Mode, ServerConfig
 from tlswrite.crypto.groups import DEFAULT_GROUPS
-from tlswrite.crypto.suites import DEFAULT_SUITES
+from tlswrite.crypto.signatures12 import PKCS1_SCHEMES
+from tlswrite.crypto.suites import DEFAULT_SUITES, TLS12_SUITES, TLS13_SUITES
 from tlswrite.errors import ConfigurationError
-from tlswrite.iana import CipherSuite, NamedGroup, SignatureScheme
+from tlswrite.iana import CipherSuite, NamedGroup, ProtocolVersion, SignatureScheme
 
 
 def test_defaults() -> None:
@@ -152,6 +153,139 @@ def test_no_key_is_in_a_repr() -> None:
     )
     assert "PRIVATE" not in repr(config).upper().replace("PRIVATE_KEY", "PRIVATE")
     assert len(repr(config)) < 5000
+
+
+# ---- versions ---------------------------------------------------------------------------------------
+
+V12, V13 = ProtocolVersion.TLS_1_2, ProtocolVersion.TLS_1_3
+PKCS1 = SignatureScheme.rsa_pkcs1_sha256
+
+
+@pytest.mark.parametrize(
+    ("fields", "versions"),
+    [
+        ({}, (V13, V12)),
+        ({"minimum_version": V13}, (V13,)),
+        ({"maximum_version": V12}, (V12,)),
+        ({"minimum_version": V12, "maximum_version": V12}, (V12,)),
+        # A version of which no suite is chosen is left out.
+        ({"cipher_suites": TLS13_SUITES}, (V13,)),
+        ({"cipher_suites": TLS12_SUITES}, (V12,)),
+        ({"cipher_suites": (TLS12_SUITES[0], TLS13_SUITES[0])}, (V13, V12)),
+        # TLS 1.2 has no hybrid groups.
+        ({"groups": (NamedGroup.X25519MLKEM768,)}, (V13,)),
+        ({"groups": (NamedGroup.X25519MLKEM768, NamedGroup.secp256r1)}, (V13, V12)),
+        # TLS 1.3 signs nothing with RSASSA-PKCS1-v1_5 (RFC 9846 §4.3.3).
+        ({"signature_schemes": (PKCS1,)}, (V12,)),
+        ({"signature_schemes": (PKCS1, SignatureScheme.ed25519)}, (V13, V12)),
+        # What other enumerations have for the same numbers.
+        ({"minimum_version": 0x0304}, (V13,)),
+        ({"maximum_version": ssl.TLSVersion.TLSv1_2}, (V12,)),
+    ],
+)
+def test_versions_follow_from_what_is_chosen(
+    fields: dict[str, Any], versions: tuple[ProtocolVersion, ...]
+) -> None:
+    client = ClientConfig(**fields)
+    assert client.versions == versions
+    assert all(type(each) is ProtocolVersion for each in (client.minimum_version, client.maximum_version))
+    both = (credentials("rsa"),)
+    if SignatureScheme.ed25519 in fields.get("signature_schemes", ()):
+        both = (credentials("rsa"), credentials("ed25519"))
+    assert ServerConfig(credentials=both, **fields).versions == versions
+
+
+@pytest.mark.parametrize(
+    ("fields", "match"),
+    [
+        ({"minimum_version": 0x0302}, r"minimum_version must be TLS 1\.2 or TLS 1\.3, not 770"),
+        ({"minimum_version": ProtocolVersion.TLS_1_1}, r"minimum_version must be TLS 1\.2 or TLS 1\.3"),
+        ({"maximum_version": 0x0305}, "maximum_version must be"),
+        ({"maximum_version": "TLSv1.2"}, "maximum_version must be .* not 'TLSv1.2'"),
+        ({"maximum_version": None}, "maximum_version must be"),
+        ({"maximum_version": ssl.TLSVersion.MAXIMUM_SUPPORTED}, "maximum_version must be"),
+        ({"minimum_version": V13, "maximum_version": V12}, "minimum_version is above maximum_version"),
+        ({"minimum_version": V13, "cipher_suites": TLS12_SUITES}, "no version is left"),
+        ({"maximum_version": V12, "cipher_suites": TLS13_SUITES}, "no version is left"),
+        ({"maximum_version": V12, "groups": (NamedGroup.X25519MLKEM768,)}, "no version is left"),
+        ({"minimum_version": V13, "signature_schemes": (PKCS1,)}, "no version is left"),
+        (
+            {"cipher_suites": TLS13_SUITES, "signature_schemes": (PKCS1,)},
+            "cipher_suites, groups and signature_schemes have nothing",
+        ),
+    ],
+)
+def test_ranges_without_a_version(fields: dict[str, Any], match: str) -> None:
+    with pytest.raises(ConfigurationError, match=match):
+        ClientConfig(**fields)
+    with pytest.raises(ConfigurationError, match=match):
+        ServerConfig(credentials=(credentials("rsa"),), **fields)
+
+
+@pytest.mark.parametrize(
+    ("key_type", "fields", "match"),
+    [
+        # What would do in the version that is left out does not count.
+        ("rsa", {"minimum_version": V13, "signature_schemes": (PKCS1, SignatureScheme.ed25519)}, "rsa_pss"),
+        (
+            "ecdsa_secp256r1",
+            {"minimum_version": V13, "signature_schemes": (SignatureScheme.ecdsa_secp384r1_sha384,)},
+            "add one of ecdsa_secp256r1_sha256$",
+        ),
+        ("mldsa44", {"maximum_version": V12}, r"signs in TLS 1\.3 alone"),
+    ],
+)
+def test_a_key_must_sign_something_in_a_version_that_is_left(
+    key_type: str, fields: dict[str, Any], match: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=match):
+        ServerConfig(credentials=(credentials(key_type),), **fields)
+    with pytest.raises(ConfigurationError, match=match):
+        ClientConfig(credentials=credentials(key_type), **fields)
+    # The other version would have it.
+    ServerConfig(
+        credentials=(credentials(key_type),), **{**fields, "minimum_version": V12, "maximum_version": V13}
+    )
+
+
+def test_what_is_derived_cannot_be_given_and_follows_in_variants() -> None:
+    for name in ("versions", "tls13_schemes"):
+        with pytest.raises(TypeError):
+            ClientConfig(**{name: ()})
+    client = ClientConfig()
+    assert client.tls13_schemes == tuple(scheme for scheme in DEFAULT_SCHEMES if scheme not in PKCS1_SCHEMES)
+    assert client.signature_schemes[-len(PKCS1_SCHEMES) :] == PKCS1_SCHEMES, "the last resort"
+    variant = dataclasses.replace(
+        client, maximum_version=V12, signature_schemes=(PKCS1, SignatureScheme.ed25519)
+    )
+    assert (variant.versions, variant.tls13_schemes) == ((V12,), (SignatureScheme.ed25519,))
+    assert client.versions == (V13, V12)
+
+
+# ---- TLS 1.2 ----------------------------------------------------------------------------------------
+
+
+def test_tls_1_2_is_safe_by_default() -> None:
+    server = ServerConfig(credentials=(credentials(),))
+    for config in (ClientConfig(), server):
+        # RFC 9325 §4.4: RFC 7627 is insisted upon; nobody becomes somebody else in a renegotiation.
+        assert (config.require_extended_main_secret, config.allow_identity_change) == (True, False)
+        assert config.renegotiation
+        assert not config.mode & Mode.SEND_FALLBACK_SCSV
+    assert not ClientConfig().legacy_server_connect
+    assert not server.allow_client_renegotiation
+
+
+@pytest.mark.parametrize("length", [512, 1024, 2048, 4096, None])
+def test_lengths_of_fragments(length: int | None) -> None:
+    # RFC 6066 §4.
+    assert ClientConfig(max_fragment_length=length).max_fragment_length == length
+
+
+@pytest.mark.parametrize("length", [0, 1, 511, 8192, 16384, -512])
+def test_lengths_that_fragments_cannot_have(length: int) -> None:
+    with pytest.raises(ConfigurationError, match=f"512, 1024, 2048 or 4096 bytes, not {length}"):
+        ClientConfig(max_fragment_length=length)
 
 
 # ---- from files -------------------------------------------------------------------------------------

@@ -154,7 +154,7 @@ class ClientConfig(_Config):
                 "require_ocsp_status needs status_request, and a certificate that is verified (verify_mode)"
             )
         if self.credentials is not None:
-            _check_credentials(self.credentials, self.signature_schemes)
+            _check_credentials(self.credentials, self)
 
     @classmethod
     def from_files(
@@ -236,7 +236,7 @@ class ServerConfig(_Config):
                 "or give credentials=(load_credentials(...),)"
             )
         for credentials in self.credentials:
-            _check_credentials(credentials, self.signature_schemes)
+            _check_credentials(credentials, self)
         if self.require_ocsp_status and not self.status_request:
             raise ConfigurationError("require_ocsp_status needs status_request")
         if self.verify_mode != ssl.CERT_NONE and self.trust_anchors is None:
@@ -358,9 +358,15 @@ def _check_alpn(protocols: tuple[str, ...]) -> None:
         raise ConfigurationError("alpn_protocols names something twice")
 
 
-def _check_credentials(credentials: Credentials, schemes: tuple[SignatureScheme, ...]) -> None:
-    fitting = dict.fromkeys((*credentials.schemes, *schemes_for(credentials.private_key)))
-    if not any(scheme in schemes for scheme in fitting):
+def _check_credentials(credentials: Credentials, config: _Config) -> None:
+    fitting: dict[SignatureScheme, None] = {}
+    if ProtocolVersion.TLS_1_3 in config.versions:
+        fitting |= dict.fromkeys(credentials.schemes)
+    if ProtocolVersion.TLS_1_2 in config.versions:
+        fitting |= dict.fromkeys(schemes_for(credentials.private_key))
+    if not fitting:
+        raise ConfigurationError("the private key is of a kind that signs in TLS 1.3 alone")
+    if not any(scheme in config.signature_schemes for scheme in fitting):
         raise ConfigurationError(
             "the private key can sign with none of signature_schemes: add one of "
             + ", ".join(scheme.name for scheme in fitting)

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from functools import cache
-from typing import Any
-
 import pytest
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import dsa, ec, padding, rsa, x25519
 
-from tlswrite.crypto.selfsigned import KEY_TYPES
+from tests.support.keys import damaged, private_key
 from tlswrite.crypto.signatures import (
     CERT_SCHEMES,
     CLIENT_CONTEXT,
@@ -52,17 +49,6 @@ USABLE = [
 ]
 
 
-@cache
-def private_key(name: str) -> Any:
-    if name.startswith("pss"):
-        return PSSPrivateKey(private_key("rsa"), name.partition("_")[2] or None)
-    if name == "rsa1024":
-        return rsa.generate_private_key(65537, 1024)
-    if name == "secp256k1":
-        return ec.generate_private_key(ec.SECP256K1())
-    return KEY_TYPES[name]()
-
-
 @pytest.mark.parametrize("name", FITS)
 def test_schemes_for(name: str) -> None:
     key = private_key(name)
@@ -76,15 +62,7 @@ def test_sign_and_verify(name: str, scheme: SignatureScheme) -> None:
     signature = sign(key, int(scheme), b"content")
     verify(key.public_key(), int(scheme), signature, b"content")
     # RFC 9846 §4.5.2: if the verification fails, MUST terminate with a "decrypt_error" alert.
-    altered = bytearray(signature)
-    altered[len(signature) // 2] ^= 1
-    for bad_signature, content in (
-        (signature, b"Content"),
-        (bytes(altered), b"content"),
-        (signature[:-1], b"content"),
-        (signature + b"\x00", b"content"),
-        (b"", b"content"),
-    ):
+    for bad_signature, content in damaged(signature, b"content"):
         with pytest.raises(DecryptError, match=f"{scheme.name} signature that does not verify") as caught:
             verify(key.public_key(), scheme, bad_signature, content)
         assert caught.value.alert is AlertDescription.DECRYPT_ERROR

@@ -4,39 +4,34 @@ from __future__ import annotations
 
 import pytest
 
-from tests.support.records import AES_128, open_all, opener, receive_path, sealer, split, take
+from tests.support.after import After
+from tests.support.records import (
+    AES_128,
+    ECDHE_AES_128,
+    open_all,
+    opener,
+    opener12,
+    receive_path,
+    receive_path12,
+    sealer,
+    sealer12,
+    split,
+    take,
+)
 from tlswrite import limits
 from tlswrite.errors import AlertReceived, PeerError, TooMuchError, UnexpectedMessage, ZeroReturnError
 from tlswrite.handshake.control import Control
 from tlswrite.handshake.negotiated import Negotiated
-from tlswrite.handshake.runner import HandshakeGenerator, HandshakeIO, Wait
+from tlswrite.handshake.opening import WAIT_SH
+from tlswrite.handshake.runner import HandshakeGenerator, Wait
 from tlswrite.iana import AlertDescription, ContentType, HandshakeType, ProtocolVersion
-from tlswrite.record.protection import Sealer
-from tlswrite.record.receive import ReceivePath
+from tlswrite.record.codes import CONTROL
+from tlswrite.record.receive import OUT_ROOM, ReceivePath
 from tlswrite.record.send import SendPath
 
 WAIT_A = Wait("WAIT_A", HandshakeType.CERTIFICATE)
 WAIT_B = Wait("WAIT_B", HandshakeType.FINISHED)
 FACTS = Negotiated(version=ProtocolVersion.TLS_1_3, suite=AES_128, group=None)
-
-
-class After:
-    """Records post-handshake messages."""
-
-    def __init__(self) -> None:
-        self.seen: list[tuple[int, bytes]] = []
-
-    def handle(self, message_type: int, raw: bytes, io: HandshakeIO) -> None:
-        self.seen.append((message_type, raw))
-
-    def rekey(self, request_peer: bool = False) -> tuple[bytes, Sealer]:
-        return b"\x18\0\0\1\0", sealer(seed=1)
-
-    def request_certificate(self, io: HandshakeIO) -> None:
-        io.send(b"\x0d\0\0\0")
-
-    def export(self, label: bytes, length: int, context: bytes) -> bytes:
-        return bytes(length)
 
 
 def fresh() -> Control:
@@ -216,3 +211,281 @@ def test_close_forgets_everything() -> None:
     control.close()
     assert ended == [True]
     assert (control.started, control.after) == (False, None)
+
+
+# ---- TLS 1.2 ------------------------------------------------------------------------------------------
+
+FACTS12 = Negotiated(version=ProtocolVersion.TLS_1_2, suite=ECDHE_AES_128, group=None)
+HELLO_REQUEST = message(HandshakeType.HELLO_REQUEST)
+NO_RENEGOTIATION = b"\x15\x03\x03\x00\x02\x01\x64"
+
+
+def finished12(after: After | None = None) -> Control:
+    """In the open, after a handshake of TLS 1.2; records are in the clear to be seen."""
+    control = fresh()
+    control.enter_tls12()
+    control.complete(FACTS12, after or After())
+    return control
+
+
+def test_tls_1_2_has_no_compatibility_records_and_no_key_update() -> None:
+    control = fresh()
+    control.allow_compatibility_ccs(True)
+    control.enter_tls12()
+    assert control.tls12
+    assert not control.receive_path.compatibility_ccs_allowed
+    control.complete(FACTS12, After())
+    assert control.send_path.rekey is None
+    control.request_write_key_update()
+    assert not control.send_path.has_output
+    assert finished(After()).send_path.rekey is not None
+
+
+def test_a_key_is_changed_behind_change_cipher_spec() -> None:
+    # RFC 5246 §7.1: under the current state, the new one is for what follows.
+    control = fresh()
+    control.set_write_protection(sealer12())
+    control.change_write_protection(sealer12(seed=1))
+    control.send(message(HandshakeType.FINISHED, b"verify data!"))
+    first, second = split(take(control.send_path))
+    peer = receive_path12()
+    peer.change_cipher_spec_expected = True
+    out = memoryview(bytearray(OUT_ROOM))
+    peer.append(first)
+    assert (peer.open_into(out), peer.content_type, peer.fragment) == (
+        CONTROL,
+        ContentType.CHANGE_CIPHER_SPEC,
+        b"\x01",
+    )
+    peer.set_protection(opener12(seed=1))
+    peer.append(second)
+    assert (peer.open_into(out), peer.content_type) == (CONTROL, ContentType.HANDSHAKE)
+
+
+def test_the_peers_key_changes_with_its_change_cipher_spec() -> None:
+    control = fresh()
+    control.enter_tls12()
+
+    def steps() -> HandshakeGenerator:
+        control.expect_change_cipher_spec(opener12())
+        yield WAIT_B
+        control.complete(FACTS12, After())
+
+    control.start(steps())
+    assert control.receive_path.change_cipher_spec_expected
+    control.handle(ContentType.CHANGE_CIPHER_SPEC, b"\x01")
+    assert not control.receive_path.change_cipher_spec_expected
+    # RFC 5246 §7.1: Finished comes next; data under the new key only behind it.
+    assert not control.receive_path.application_data_allowed
+    control.handle(ContentType.HANDSHAKE, message(HandshakeType.FINISHED))
+    assert control.receive_path.application_data_allowed
+    data = sealer12().seal(ContentType.APPLICATION_DATA, b"data")
+    assert open_all(control.receive_path, data) == b"data"
+
+
+def test_a_finished_before_change_cipher_spec_is_refused() -> None:
+    # RFC 5246 §7.4.9: a fatal error if a Finished is not preceded by a ChangeCipherSpec at its point.
+    control = fresh()
+    control.enter_tls12()
+
+    def steps() -> HandshakeGenerator:
+        control.expect_change_cipher_spec(opener12())
+        yield Wait("WAIT_B", HandshakeType.FINISHED, ignored=(HandshakeType.HELLO_REQUEST,))
+
+    control.start(steps())
+    control.handle(ContentType.HANDSHAKE, HELLO_REQUEST)
+    with pytest.raises(
+        UnexpectedMessage, match="finished received in state WAIT_B before change_cipher_spec"
+    ):
+        control.handle(ContentType.HANDSHAKE, message(HandshakeType.FINISHED))
+
+
+def test_a_message_across_change_cipher_spec_is_refused() -> None:
+    # Its beginning would be under one key and its end under another.
+    control = fresh()
+    control.enter_tls12()
+
+    def steps() -> HandshakeGenerator:
+        control.expect_change_cipher_spec(opener12())
+        yield WAIT_B
+
+    control.start(steps())
+    control.handle(ContentType.HANDSHAKE, message(HandshakeType.FINISHED, b"data")[:5])
+    with pytest.raises(UnexpectedMessage, match="behind a key change"):
+        control.handle(ContentType.CHANGE_CIPHER_SPEC, b"\x01")
+
+
+def test_records_between_fragments_are_legal_in_tls_1_2() -> None:
+    # RFC 5246 §6.2.1 has no such rule as RFC 9846 §5.1.
+    after = After()
+    control = finished12(after)
+    control.handle(ContentType.HANDSHAKE, HELLO_REQUEST[:2])
+    assert control.receive_path.application_data_allowed
+    control.handle(ContentType.ALERT, bytes((1, AlertDescription.USER_CANCELED)))
+    control.handle(ContentType.HANDSHAKE, HELLO_REQUEST[2:])
+    assert after.seen == [(HandshakeType.HELLO_REQUEST, HELLO_REQUEST)]
+    control.handle(ContentType.HANDSHAKE, HELLO_REQUEST[:2])
+    control.handle(ContentType.ALERT, bytes((1, AlertDescription.CLOSE_NOTIFY)))
+    assert control.peer_closed
+
+
+@pytest.mark.parametrize("description", [112, 10, 255, 100])
+def test_warnings_are_survived_in_tls_1_2_and_a_flood_is_not(description: int) -> None:
+    # RFC 5246 §7.2: a warning may be followed by a connection that goes on.
+    control = finished12()
+    for _ in range(limits.MAX_EMPTY_RECORDS):
+        control.handle(ContentType.ALERT, bytes((1, description)))
+    with pytest.raises(TooMuchError, match="flood of warning alerts"):
+        control.handle(ContentType.ALERT, bytes((1, description)))
+    with pytest.raises(AlertReceived):
+        finished12().handle(ContentType.ALERT, bytes((2, description)))
+    # RFC 9846 §6: in TLS 1.3 the level is ignored.
+    with pytest.raises(AlertReceived):
+        finished(After()).handle(ContentType.ALERT, bytes((1, description)))
+
+
+def test_warnings_with_data_between_them_are_no_flood() -> None:
+    control = finished12()
+    control.set_write_protection(sealer12())
+    for turn in range(3 * limits.MAX_EMPTY_RECORDS):
+        control.handle(ContentType.ALERT, bytes((1, AlertDescription.NO_RENEGOTIATION)))
+        if turn % 20 == 0:
+            assert control.send_path.write(b"data") == 4
+            take(control.send_path)
+    with pytest.raises(TooMuchError):
+        for _ in range(limits.MAX_EMPTY_RECORDS + 1):
+            control.handle(ContentType.ALERT, bytes((1, AlertDescription.NO_RENEGOTIATION)))
+
+
+@pytest.mark.parametrize("offered", [False, True])
+def test_a_warning_about_the_name_may_come_before_the_version(offered: bool) -> None:
+    # RFC 6066 §3: unrecognized_name at the level of a warning, which servers of TLS 1.2 send.
+    def steps() -> HandshakeGenerator:
+        yield WAIT_SH
+        yield WAIT_B
+
+    warning = bytes((1, AlertDescription.UNRECOGNIZED_NAME))
+    control = fresh()
+    control.tls12_offered = offered
+    control.start(steps())
+    if not offered:
+        with pytest.raises(AlertReceived):
+            control.handle(ContentType.ALERT, warning)
+        return
+    control.handle(ContentType.ALERT, warning)
+    for wrong in (bytes((1, AlertDescription.HANDSHAKE_FAILURE)), bytes((2, warning[1]))):
+        with pytest.raises(AlertReceived):
+            control.handle(ContentType.ALERT, wrong)
+    control.handle(ContentType.HANDSHAKE, message(HandshakeType.SERVER_HELLO))
+    with pytest.raises(AlertReceived):
+        control.handle(ContentType.ALERT, warning)
+
+
+# ---- renegotiation ----
+
+
+def waiting_for(wait: Wait, ended: list[bool]) -> HandshakeGenerator:
+    try:
+        yield wait
+    finally:
+        ended.append(True)
+
+
+def test_writes_are_held_while_a_renegotiation_is_under_way() -> None:
+    control = finished12()
+    assert not control.renegotiating
+    control.renegotiate(waiting(control))
+    assert (control.renegotiating, control.state, control.send_path.held) == (True, "WAIT_A", True)
+    assert control.negotiated == FACTS12, "what was agreed on holds meanwhile"
+    assert control.receive_path.application_data_allowed
+    control.handle(ContentType.HANDSHAKE, message(HandshakeType.CERTIFICATE))
+    control.handle(ContentType.HANDSHAKE, message(HandshakeType.FINISHED))
+    assert (control.renegotiating, control.state, control.send_path.held) == (False, "CONNECTED", False)
+
+
+@pytest.mark.parametrize("level", [1, 2])
+def test_no_renegotiation_calls_one_off(level: int) -> None:
+    # RFC 5246 §7.2.2: always a warning; the connection goes on as it was.
+    control = finished12()
+    ended: list[bool] = []
+    control.renegotiate(waiting_for(WAIT_SH, ended))
+    if level == 2:
+        with pytest.raises(AlertReceived):
+            control.handle(ContentType.ALERT, bytes((level, AlertDescription.NO_RENEGOTIATION)))
+        assert control.renegotiating
+        return
+    # Any other warning has nothing to do with it.
+    control.handle(ContentType.ALERT, bytes((1, AlertDescription.UNRECOGNIZED_NAME)))
+    assert control.renegotiating
+    control.handle(ContentType.ALERT, bytes((level, AlertDescription.NO_RENEGOTIATION)))
+    assert ended == [True]
+    assert (control.renegotiating, control.state, control.send_path.held) == (False, "CONNECTED", False)
+
+
+def test_no_renegotiation_comes_too_late_once_it_was_answered() -> None:
+    control = finished12()
+    ended: list[bool] = []
+    control.renegotiate(waiting_for(WAIT_A, ended))
+    control.handle(ContentType.ALERT, bytes((1, AlertDescription.NO_RENEGOTIATION)))
+    assert (control.renegotiating, ended) == (True, [])
+
+
+def test_refusals_are_warnings_and_do_not_pile_up() -> None:
+    control = finished12()
+    control.refuse_renegotiation()
+    assert take(control.send_path) == NO_RENEGOTIATION
+    with pytest.raises(TooMuchError, match="more than it reads"):
+        for _ in range(2 * limits.SEND_WINDOW // len(NO_RENEGOTIATION) + 2):
+            control.refuse_renegotiation()
+    assert control.send_path.output_size <= 2 * limits.SEND_WINDOW + len(NO_RENEGOTIATION)
+
+
+def test_behind_close_notify_there_is_no_renegotiation_and_no_refusal() -> None:
+    # RFC 5246 §7.2.1: nothing is sent behind close_notify.
+    control = finished12()
+    control.send_path.closed = True
+    started: list[bool] = []
+
+    def never() -> HandshakeGenerator:
+        started.append(True)
+        yield WAIT_A
+
+    control.renegotiate(never())
+    control.refuse_renegotiation()
+    control.send(HELLO_REQUEST)
+    assert (control.renegotiating, control.send_path.held, started) == (False, False, [])
+    assert not control.send_path.has_output
+
+
+def test_progress_is_data_in_both_directions() -> None:
+    control = finished12()
+    control.set_write_protection(sealer12())
+    control.set_read_protection(opener12())
+    assert control.send_path.write(b"12345") == 5
+    open_all(control.receive_path, sealer12().seal(ContentType.APPLICATION_DATA, b"123"))
+    assert (control.delivered, control.progress) == (3, 8)
+
+
+def test_answers_count_towards_the_usage_limit_of_a_key() -> None:
+    # RFC 9846 §5.5: a peer can ask without end, and each answer is a record.
+    after = After()
+    control = finished(after)
+    control.set_write_protection(sealer(record_limit=1))
+    control.send(message(HandshakeType.CERTIFICATE))
+    assert control.send_path.exhausted
+    take(control.send_path)
+    control.handle(ContentType.HANDSHAKE, message(HandshakeType.KEY_UPDATE, b"\0"))
+    assert len(after.seen) == 1
+    assert not control.send_path.exhausted, "replaced before the answer"
+
+
+def test_close_in_a_renegotiation_forgets_its_keys() -> None:
+    after = After()
+    control = finished12(after)
+    ended: list[bool] = []
+    control.renegotiate(waiting_for(WAIT_B, ended))
+    control.expect_change_cipher_spec(opener12())
+    control.close()
+    assert ended == [True]
+    assert after.forgotten
+    assert (control._next_opener, control.after, control.renegotiating) == (None, None, False)

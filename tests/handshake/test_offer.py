@@ -8,15 +8,18 @@ from typing import Any
 
 import pytest
 
-from tests.support.engine import HOST, client_config
+from tests.support.engine import BOTH, HOST, ONLY_1_2, TLS_1_2, TLS_1_3, client_config
+from tlswrite.config import Mode
 from tlswrite.crypto.groups import KeyShare, generate
 from tlswrite.crypto.signatures import CERT_SCHEMES, DEFAULT_SCHEMES
-from tlswrite.crypto.suites import SUITES
+from tlswrite.crypto.signatures12 import PKCS1_SCHEMES
+from tlswrite.crypto.suites import DEFAULT_SUITES, SUITES, TLS12_SUITES, TLS13_SUITES
 from tlswrite.errors import ConfigurationError, IllegalParameter, UnsupportedExtension
 from tlswrite.handshake.entropy import SYSTEM
 from tlswrite.handshake.offer import Offer, check_solicited, key_share_groups, make_offer
 from tlswrite.iana import GREASE, CipherSuite, ExtensionType, NamedGroup
 from tlswrite.messages import extensions as ext
+from tlswrite.messages import extensions12 as ext12
 from tlswrite.messages.hello import ClientHello
 
 SUITE = SUITES[CipherSuite.TLS_AES_128_GCM_SHA256]
@@ -254,3 +257,145 @@ def test_answers_must_have_been_asked_for() -> None:
     check_solicited(((0, b""), (16, b"")), (0, 16))
     with pytest.raises(UnsupportedExtension, match="server_name"):
         check_solicited(((16, b""), (0, b"")), (16,))
+
+
+# ---- TLS 1.2 ------------------------------------------------------------------------------------------
+
+E = ExtensionType
+#: What TLS 1.2 alone answers, and what TLS 1.3 alone does.
+OLD = (E.EXTENDED_MAIN_SECRET, E.RENEGOTIATION_INFO, E.EC_POINT_FORMATS)
+NEW = (E.SUPPORTED_VERSIONS, E.KEY_SHARE)
+SHARED = (
+    E.SERVER_NAME,
+    E.STATUS_REQUEST,
+    E.SUPPORTED_GROUPS,
+    E.SIGNATURE_ALGORITHMS,
+    E.SIGNATURE_ALGORITHMS_CERT,
+    E.RECORD_SIZE_LIMIT,
+)
+MIXED = (NamedGroup.X25519MLKEM768, NamedGroup.x25519, NamedGroup.secp256r1)
+
+
+@pytest.mark.parametrize(
+    ("fields", "extensions", "suites"),
+    [
+        (BOTH, {*SHARED, *OLD, *NEW}, DEFAULT_SUITES),
+        (ONLY_1_2, {*SHARED, *OLD}, TLS12_SUITES),
+        ({}, {*SHARED, *NEW}, TLS13_SUITES),
+    ],
+    ids=["both", "1.2", "1.3"],
+)
+def test_extensions_and_suites_are_those_of_the_versions(
+    fields: dict[str, Any], extensions: set[int], suites: tuple[int, ...]
+) -> None:
+    offer = plain(**fields)
+    hello = offer.hello
+    assert {code for code, _ in hello.extensions} == extensions == offer.extension_types
+    assert hello.cipher_suites == suites
+    # RFC 5246 §7.4.1.2, RFC 9846 §4.2.2.
+    assert (hello.legacy_version, hello.compression_methods) == (0x0303, b"\0")
+    assert ClientHello.parse(offer.message[4:]) == hello
+
+
+def test_both_versions_are_named_the_highest_first() -> None:
+    versions = data(plain(**BOTH), E.SUPPORTED_VERSIONS)
+    assert ext.parse_supported_versions_client(versions) == (0x0304, 0x0303)
+    # RFC 9846 §4.3.1: without the extension it is legacy_version that says TLS 1.2.
+    assert plain(**ONLY_1_2).hello.extension(E.SUPPORTED_VERSIONS) is None
+
+
+@pytest.mark.parametrize("fields", [BOTH, ONLY_1_2], ids=["both", "1.2"])
+def test_what_tls_1_2_asks_of_every_hello(fields: dict[str, Any]) -> None:
+    offer = plain(**fields)
+    # RFC 7627 §5.1: extension_data is empty.
+    assert data(offer, E.EXTENDED_MAIN_SECRET) == b""
+    # RFC 5746 §3.4: empty, or the signalling suite, and not both needed.
+    assert ext12.parse_renegotiation_info(data(offer, E.RENEGOTIATION_INFO)) == b""
+    assert CipherSuite.TLS_EMPTY_RENEGOTIATION_INFO_SCSV not in offer.hello.cipher_suites
+    # RFC 8422 §5.1.2: uncompressed(0) MUST be listed; no other is known here.
+    assert ext12.parse_ec_point_formats(data(offer, E.EC_POINT_FORMATS)) == (0,)
+
+
+def test_groups_and_schemes_are_those_of_the_versions() -> None:
+    groups = {
+        name: ext.parse_supported_groups(data(plain(groups=MIXED, **fields), E.SUPPORTED_GROUPS))
+        for name, fields in (
+            ("both", {"minimum_version": TLS_1_2}),
+            ("old", {"minimum_version": TLS_1_2, "maximum_version": TLS_1_2}),
+            ("new", {"minimum_version": TLS_1_3}),
+        )
+    }
+    # RFC 8422 §5.1.1 has no groups with a post-quantum part.
+    assert groups == {"both": MIXED, "old": MIXED[1:], "new": MIXED}
+    schemes = {
+        name: ext.parse_signature_algorithms(data(plain(**fields), E.SIGNATURE_ALGORITHMS))
+        for name, fields in (("both", BOTH), ("old", ONLY_1_2), ("new", {}))
+    }
+    # RFC 9846 §4.3.3: RSASSA-PKCS1-v1_5 is offered where TLS 1.2 may be negotiated, behind the others.
+    assert schemes["both"] == schemes["old"] == (*DEFAULT_SCHEMES, *PKCS1_SCHEMES)
+    assert schemes["new"] == DEFAULT_SCHEMES
+
+
+def test_a_hello_for_tls_1_2_alone_carries_nothing_of_tls_1_3() -> None:
+    offer = plain(post_handshake_auth=True, key_shares=(NamedGroup.x25519,), **ONLY_1_2)
+    assert offer.shares == {}
+    assert E.POST_HANDSHAKE_AUTH not in offer.extension_types
+    # RFC 9846 §E.4: the session id of compatibility mode is TLS 1.3's.
+    assert offer.hello.session_id == b""
+    assert len(plain(**BOTH).hello.session_id) == 32
+    assert plain(middlebox_compatibility=False, **BOTH).hello.session_id == b""
+
+
+def test_suites_of_a_version_that_is_left_out_are_not_offered() -> None:
+    mixed = (TLS12_SUITES[1], TLS13_SUITES[0], TLS12_SUITES[0])
+    assert plain(cipher_suites=mixed, **BOTH).hello.cipher_suites == mixed
+    assert plain(cipher_suites=mixed, **ONLY_1_2).hello.cipher_suites == (mixed[0], mixed[2])
+    assert plain(cipher_suites=mixed).hello.cipher_suites == mixed[1:2]
+
+
+@pytest.mark.parametrize("fields", [BOTH, ONLY_1_2, {}], ids=["both", "1.2", "1.3"])
+def test_the_fallback_signal(fields: dict[str, Any]) -> None:
+    # RFC 7507 §4: behind the suites that the client means; never in a renegotiation, which is no fallback.
+    config = client_config(grease=False, mode=Mode.SEND_FALLBACK_SCSV, **fields)
+    suites = make_offer(config, HOST, SYSTEM).hello.cipher_suites
+    assert suites[-1] == CipherSuite.TLS_FALLBACK_SCSV
+    assert suites[:-1] == plain(**fields).hello.cipher_suites
+    assert CipherSuite.TLS_FALLBACK_SCSV not in plain(**fields).hello.cipher_suites
+
+
+def test_a_renegotiating_hello() -> None:
+    # RFC 5746 §3.5: renegotiation_info holds the client's verify_data; the version stays what it is.
+    config = client_config(grease=False, mode=Mode.SEND_FALLBACK_SCSV, groups=MIXED, **BOTH)
+    offer = make_offer(config, HOST, SYSTEM, b"verify data!")
+    hello = offer.hello
+    assert ext12.parse_renegotiation_info(data(offer, E.RENEGOTIATION_INFO)) == b"verify data!"
+    assert hello.cipher_suites == TLS12_SUITES
+    assert not {*NEW} & offer.extension_types
+    # RFC 7627 §5.2: in every hello.
+    assert E.EXTENDED_MAIN_SECRET in offer.extension_types
+    assert (hello.session_id, offer.shares, offer.groups) == (b"", {}, MIXED[1:])
+
+
+@pytest.mark.parametrize("fields", [BOTH, ONLY_1_2, {}], ids=["both", "1.2", "1.3"])
+@pytest.mark.parametrize("length", [512, 4096])
+def test_max_fragment_length_is_offered_in_every_version(fields: dict[str, Any], length: int) -> None:
+    # RFC 6066 §4; RFC 8449 §5: beside record_size_limit, which goes first where a server knows it.
+    offer = plain(max_fragment_length=length, **fields)
+    assert ext12.parse_max_fragment_length(data(offer, E.MAX_FRAGMENT_LENGTH)) == length
+    assert E.RECORD_SIZE_LIMIT in offer.extension_types
+    assert E.MAX_FRAGMENT_LENGTH not in plain(**fields).extension_types
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_grease_in_a_hello_for_tls_1_2(seed: int) -> None:
+    # RFC 8701 §3.1: reserved values in the lists of both versions; what is meant remains in its order.
+    for fields in (BOTH, ONLY_1_2):
+        offer = make_offer(client_config(**fields), HOST, Dice(seed))
+        hello = offer.hello
+        meant = plain(**fields).hello
+        assert tuple(each for each in hello.cipher_suites if each not in RESERVED) == meant.cipher_suites
+        assert len(hello.cipher_suites) == len(meant.cipher_suites) + 1
+        codes = [code for code, _ in hello.extensions]
+        assert [code for code in codes if code not in RESERVED] == [code for code, _ in meant.extensions]
+        assert len(codes) == len(meant.extensions) + 2
+        assert not RESERVED & offer.extension_types

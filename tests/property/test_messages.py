@@ -15,7 +15,9 @@ from hypothesis import strategies as st
 
 from tlswrite.errors import DecodeError, IllegalParameter
 from tlswrite.iana import KeyUpdateRequest
+from tlswrite.limits import MAX_CHAIN_LENGTH
 from tlswrite.messages import extensions as ext
+from tlswrite.messages import extensions12 as ext12
 from tlswrite.messages.certificate import (
     Certificate,
     CertificateEntry,
@@ -29,8 +31,18 @@ from tlswrite.messages.finish import (
     KeyUpdate,
     NewSessionTicket,
 )
-from tlswrite.messages.framing import MESSAGES, HandshakeMessage, Joiner
+from tlswrite.messages.framing import MESSAGES, MESSAGES12, HandshakeMessage, Joiner
 from tlswrite.messages.hello import ClientHello, ServerHello
+from tlswrite.messages.tls12 import (
+    Certificate12,
+    CertificateRequest12,
+    CertificateStatus,
+    ClientKeyExchange,
+    HelloRequest,
+    NewSessionTicket12,
+    ServerHelloDone,
+    ServerKeyExchange,
+)
 
 # ---- messages -----------------------------------------------------------------------------------------
 
@@ -81,12 +93,28 @@ messages: dict[type[HandshakeMessage], st.SearchStrategy[Any]] = {
     KeyUpdate: st.builds(KeyUpdate, st.sampled_from(KeyUpdateRequest)),
     NewSessionTicket: st.builds(NewSessionTicket, u32s, u32s, contexts, blobs, blocks),
     EndOfEarlyData: st.just(EndOfEarlyData()),
+    HelloRequest: st.just(HelloRequest()),
+    Certificate12: st.builds(Certificate12, st.lists(blobs, max_size=MAX_CHAIN_LENGTH).map(tuple)),
+    ServerKeyExchange: st.builds(
+        ServerKeyExchange, u16s, st.binary(min_size=1, max_size=255), u16s, st.binary(max_size=300)
+    ),
+    CertificateRequest12: st.builds(
+        CertificateRequest12,
+        st.lists(u8s, min_size=1, max_size=255).map(tuple),
+        suites,
+        st.lists(blobs, max_size=4).map(tuple),
+    ),
+    ServerHelloDone: st.just(ServerHelloDone()),
+    ClientKeyExchange: st.builds(ClientKeyExchange, st.binary(min_size=1, max_size=255)),
+    CertificateStatus: st.builds(CertificateStatus, blobs),
+    NewSessionTicket12: st.builds(NewSessionTicket12, u32s, st.binary(max_size=300)),
 }
 any_message = st.one_of(*messages.values())
+kinds = st.sampled_from(sorted(messages, key=lambda kind: kind.__name__))
 
 
 def test_every_message_is_tried() -> None:
-    assert set(messages) == set(MESSAGES.values())
+    assert set(messages) == {*MESSAGES.values(), *MESSAGES12.values()}
 
 
 @given(any_message)
@@ -98,7 +126,7 @@ def test_message_comes_back(message: HandshakeMessage) -> None:
     assert type(message).parse(memoryview(raw)[4:]) == message
 
 
-@given(st.sampled_from(sorted(MESSAGES.values(), key=lambda kind: kind.__name__)), st.binary(max_size=400))
+@given(kinds, st.binary(max_size=400))
 def test_arbitrary_bytes_parse_faithfully_or_are_refused(kind: type[HandshakeMessage], body: bytes) -> None:
     assert_faithful_or_refused(kind, body)
 
@@ -218,6 +246,17 @@ EXTENSIONS: dict[str, Row] = {
         st.tuples(st.lists(blobs, max_size=3).map(tuple), st.binary(max_size=40)),
     ),
     "certificate_status": (ext.parse_certificate_status, ext.encode_certificate_status, blobs),
+    "ec_point_formats": (
+        ext12.parse_ec_point_formats,
+        ext12.encode_ec_point_formats,
+        st.lists(u8s, min_size=1, max_size=255).map(tuple),
+    ),
+    "renegotiation_info": (ext12.parse_renegotiation_info, ext12.encode_renegotiation_info, contexts),
+    "max_fragment_length": (
+        ext12.parse_max_fragment_length,
+        ext12.encode_max_fragment_length,
+        st.sampled_from([512, 1024, 2048, 4096]),
+    ),
 }
 
 

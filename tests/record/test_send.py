@@ -2,16 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.support.records import open_all, opener, receive_path, sealer, send_path, split, take
+from tests.support.records import (
+    open_all,
+    opener,
+    opener12,
+    receive_path,
+    receive_path12,
+    sealer,
+    sealer12,
+    send_path,
+    send_path12,
+    split,
+    take,
+)
 from tlswrite import limits
 from tlswrite.errors import BadWriteRetry, CallerError
 from tlswrite.iana import ContentType
 from tlswrite.record import window as window_pool
-from tlswrite.record.codes import CONTROL, WANT_WRITE
+from tlswrite.record.codes import CONTROL, WANT_READ, WANT_WRITE
+from tlswrite.record.send import SendPath
 
 BIG = bytes(at * 7 % 256 for at in range(1_000_003))
 
@@ -304,3 +319,151 @@ def test_discard_drops_everything() -> None:
     assert (path.output_size, path.has_output, bytes(path.output()), path.pending) == (0, False, b"", False)
     with pytest.raises(CallerError):
         path.write(b"x")
+
+
+# ---- TLS 1.2 ------------------------------------------------------------------------------------------
+
+
+def test_writes_of_tls_1_2_fit_the_window_too() -> None:
+    path, peer = send_path12(), receive_path12()
+    received = b""
+    while (result := path.write(BIG)) == WANT_WRITE:
+        assert 4 * 16384 < path.output_size <= limits.SEND_WINDOW - limits.CONTROL_RESERVE
+        received += open_all(peer, take(path))
+    assert result == len(BIG)
+    assert path.write(b"small") == 5
+    assert received + open_all(peer, take(path)) == BIG + b"small"
+
+
+@pytest.mark.parametrize("max_content", [64, 512, 4096])
+def test_records_of_tls_1_2_are_as_long_as_was_agreed_on(max_content: int) -> None:
+    # RFC 6066 §4, RFC 8449 §4: the limit is of plaintext, for every type of record.
+    path, peer = send_path12(max_content=max_content), receive_path12()
+    data = BIG[: 3 * max_content + 1]
+    assert path.write(data) == len(data)
+    path.seal_control(ContentType.HANDSHAKE, bytes(max_content + 1))
+    records = split(take(path))
+    sizes = [len(record) - 5 - 24 for record in records]
+    assert sizes == [max_content] * 3 + [1] + [max_content, 1]
+    assert open_all(peer, b"".join(records[:4])) == data
+
+
+def test_no_key_of_tls_1_2_is_replaced_on_the_way() -> None:
+    # There is no KeyUpdate: at the usage limit writes end, and an alert still fits.
+    path = send_path12(record_limit=2)
+    assert path.write(b"one") == 3
+    assert not path.exhausted
+    assert path.write(b"two") == 3
+    assert path.exhausted
+    for data in (b"three", BIG):
+        with pytest.raises(CallerError, match="usage limit"):
+            path.write(data)
+    assert path.seal_now(b"three") == b""
+    path.seal_control(ContentType.ALERT, b"\x01\x00")
+    assert len(split(take(path))) == 3
+
+
+@pytest.mark.parametrize("data", [b"small", BIG], ids=["small", "large"])
+def test_a_held_path_wants_read_and_goes_on_later(data: bytes) -> None:
+    # SSL_write(3): a write may want READ, for a renegotiation; it is repeated with the same arguments.
+    path, peer = send_path12(), receive_path12()
+    path.hold()
+    assert path.held
+    for turn in range(3):
+        assert path.write(data) == WANT_READ
+        assert (path.committed, path.output_size, path.sealed_part) == (0, 0, 0)
+        assert path.pending
+        assert (path.read_wants, path.write_wants) == (turn + 1, 0)
+    with pytest.raises(BadWriteRetry):
+        path.write(b"other")
+    path.go_on()
+    assert not path.held
+    received = b""
+    while path.write(data) == WANT_WRITE:
+        received += open_all(peer, take(path))
+    assert received + open_all(peer, take(path)) == data
+    assert path.committed == len(data)
+
+
+def test_a_write_is_held_in_its_middle() -> None:
+    path, peer = send_path12(), receive_path12()
+    assert path.write(BIG) == WANT_WRITE
+    committed = path.committed
+    received = open_all(peer, take(path))
+    path.hold()
+    assert path.write(BIG) == WANT_READ
+    assert (path.committed, path.sealed_part) == (committed, committed)
+    # Handshake messages go out meanwhile, and the new key is for what comes behind it.
+    path.seal_control(ContentType.HANDSHAKE, b"message")
+    path.seal_control(ContentType.CHANGE_CIPHER_SPEC, b"\x01")
+    path.set_protection(sealer12(seed=1))
+    assert path.write(BIG) == WANT_READ, "a new key alone does not end it"
+    peer.change_cipher_spec_expected = True
+    peer.append(take(path))
+    out = memoryview(bytearray(400_000))
+    assert (peer.open_into(out), peer.fragment) == (CONTROL, b"message")
+    assert (peer.open_into(out), peer.fragment) == (CONTROL, b"\x01")
+    peer.set_protection(opener12(seed=1))
+    path.go_on()
+    while path.write(BIG) == WANT_WRITE:
+        received += open_all(peer, take(path))
+    assert received + open_all(peer, take(path)) == BIG
+
+
+def test_partial_writes_are_held_too() -> None:
+    path = send_path12(partial=True)
+    path.hold()
+    assert path.write(BIG) == WANT_READ
+    path.go_on()
+    assert path.write(BIG) == 4 * 16384
+
+
+def test_a_held_path_seals_nothing_in_any_other_way() -> None:
+    path = send_path12()
+    path.hold()
+    assert path.seal_now(b"small") == b""
+    assert path.write(b"") == 0
+    # What waits for the renegotiation may be withdrawn.
+    assert path.write(BIG) == WANT_READ
+    assert path.abandon() == 0
+    assert not path.pending
+    path.go_on()
+    assert path.seal_now(b"small") != b""
+
+
+def test_the_limit_of_the_key_counts_again_once_it_goes_on() -> None:
+    path = send_path12(record_limit=1)
+    path.hold()
+    path.set_protection(sealer12(record_limit=1, seed=1))
+    path.go_on()
+    assert path.write(b"one") == 3
+    with pytest.raises(CallerError, match="usage limit"):
+        path.write(b"two")
+
+
+def test_a_path_that_was_held_when_it_closed_refuses() -> None:
+    path = send_path12()
+    path.hold()
+    assert path.write(b"data") == WANT_READ
+    path.discard()
+    with pytest.raises(CallerError, match="shutdown"):
+        path.write(b"data")
+
+
+@pytest.mark.parametrize("make", [send_path, send_path12])
+def test_a_record_sealed_at_once_and_what_was_not_sent_of_it(make: Callable[..., SendPath]) -> None:
+    path = make(record_limit=3)
+    record = path.seal_now(b"hello")
+    assert (path.committed, path.has_output) == (5, False)
+    path.unsent(record[7:])
+    assert take(path) == record[7:]
+    # Where anything waits, or it is not one small record, `write` must see to it.
+    path.unsent(record)
+    assert path.seal_now(b"more") == b""
+    take(path)
+    for data in (b"", BIG):
+        assert path.seal_now(data) == b""
+    assert path.seal_now(b"two") != b"" and path.seal_now(b"three") != b""
+    assert path.seal_now(b"four") == b"", "the usage limit of the key"
+    path.closed = True
+    assert path.seal_now(b"more") == b""

@@ -124,6 +124,28 @@ def test_the_peers_record_size_limit_is_kept() -> None:
     assert all(len(record.content) < 64 for record in asked.records if record.under != PLAIN)
 
 
+@pytest.mark.parametrize(("code", "length"), [(1, 512), (2, 1024), (3, 2048), (4, 4096)])
+def test_a_max_fragment_length_holds_both_ways(code: int, length: int) -> None:
+    # RFC 6066 §4: for all records of the handshake and of data; the content counts, without its type.
+    answer = (ExtensionType.MAX_FRAGMENT_LENGTH, bytes((code,)))
+    asking = HostileClient(server(), extensions=(answer,))
+    answering = HostileServer(client(max_fragment_length=length))
+    answering.parameters = (answer,)
+    for hostile in (asking, answering):
+        hostile.run()
+        hostile.record(DATA, bytes(length))
+        hostile.record(DATA, b"x", padding=length - 1)
+        connected(hostile)
+        hostile.victim.write(bytes(2 * length + 1))
+        hostile.listen()
+        sizes = [len(record.content) for record in hostile.records if record.under == APPLICATION]
+        assert sizes[-3:] == [length, length, 1]
+        assert all(len(record.content) <= length for record in hostile.records if record.under == HANDSHAKE)
+        hostile.record(DATA, bytes(length + 1))
+        hostile.flush()
+        refused(hostile, RecordOverflow, str(length + 1), under=APPLICATION)
+
+
 # ---- protection ------------------------------------------------------------------------------------------
 
 

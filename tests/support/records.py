@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable
+from typing import Any
+
 from tlswrite import limits
 from tlswrite.crypto.suites import SUITES, Suite
 from tlswrite.iana import CipherSuite
-from tlswrite.record.protection import Padding, TLS13Opener, TLS13Sealer
+from tlswrite.record.protection import Opener, Padding, Sealer, TLS13Opener, TLS13Sealer
+from tlswrite.record.protection12 import TLS12Opener, TLS12Sealer
 from tlswrite.record.receive import OUT_ROOM, ReceivePath
 from tlswrite.record.send import SendPath
 
 AES_128: Suite = SUITES[CipherSuite.TLS_AES_128_GCM_SHA256]
+#: One of TLS 1.2, which sends a part of each nonce.
+ECDHE_AES_128: Suite = SUITES[CipherSuite.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256]
 IV = bytes(range(12))
 
 
@@ -36,17 +43,46 @@ def opener(
     return TLS13Opener(suite, key_for(suite, seed), IV, max_inner=max_inner)
 
 
-def send_path(*, partial: bool = False, moving: bool = False, **kinds: object) -> SendPath:
+def sealer12(
+    suite: Suite = ECDHE_AES_128,
+    *,
+    max_content: int = limits.MAX_PLAINTEXT,
+    record_limit: int | None = None,
+    seed: int = 0,
+) -> TLS12Sealer:
+    return TLS12Sealer(
+        suite,
+        key_for(suite, seed),
+        IV[: suite.iv_length],
+        max_content=max_content,
+        record_limit=record_limit,
+    )
+
+
+def opener12(
+    suite: Suite = ECDHE_AES_128, *, max_content: int = limits.MAX_PLAINTEXT, seed: int = 0
+) -> TLS12Opener:
+    return TLS12Opener(suite, key_for(suite, seed), IV[: suite.iv_length], max_content=max_content)
+
+
+def send_path(
+    *, partial: bool = False, moving: bool = False, make: Callable[..., Sealer] = sealer, **kinds: Any
+) -> SendPath:
     path = SendPath(partial=partial, moving=moving)
-    path.set_protection(sealer(**kinds))  # type: ignore[arg-type]
+    path.set_protection(make(**kinds))
     return path
 
 
-def receive_path(**kinds: object) -> ReceivePath:
+def receive_path(make: Callable[..., Opener] = opener, **kinds: Any) -> ReceivePath:
     path = ReceivePath()
-    path.set_protection(opener(**kinds))  # type: ignore[arg-type]
+    path.set_protection(make(**kinds))
     path.application_data_allowed = True
     return path
+
+
+#: The same, under a key of TLS 1.2.
+send_path12 = functools.partial(send_path, make=sealer12)
+receive_path12 = functools.partial(receive_path, opener12)
 
 
 def take(path: SendPath) -> bytes:

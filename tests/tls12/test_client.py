@@ -36,12 +36,17 @@ from tlswrite.errors import (
     UnexpectedMessage,
     UnsupportedExtension,
 )
+from tlswrite.handshake.entropy import SYSTEM
+from tlswrite.handshake.offer import make_offer
 from tlswrite.iana import CipherSuite, ExtensionType, HandshakeType, NamedGroup, SignatureScheme
 from tlswrite.limits import MAX_EMPTY_RECORDS
 from tlswrite.messages import extensions as ext
 from tlswrite.messages import extensions12 as ext12
 from tlswrite.messages.framing import MESSAGES12
+from tlswrite.messages.hello import ServerHello
 from tlswrite.negotiate import client_handshake
+from tlswrite.tls12.client import ClientHandshake
+from tlswrite.tls12.handshake import Last, Progress
 
 SH, CT, SKE, CR, SHD, CV, CKE, FIN = (
     HandshakeType.SERVER_HELLO,
@@ -245,9 +250,13 @@ def test_a_suite_that_is_known_and_was_not_offered() -> None:
         (E.SERVER_NAME, b"x", DecodeError),
         (E.RECORD_SIZE_LIMIT, b"\0\x3f", IllegalParameter),
         (E.APPLICATION_LAYER_PROTOCOL_NEGOTIATION, ext.encode_alpn_server(b"spdy"), UnsupportedExtension),
-        (E.KEY_SHARE, b"", IllegalParameter),
-        (E.SUPPORTED_VERSIONS, b"\3\3", IllegalParameter),
+        # RFC 5246 §7.4.1.4: not asked for: MUST abort with "unsupported_extension", wherever else it may stand.
+        (E.KEY_SHARE, b"", UnsupportedExtension),
+        (E.SUPPORTED_VERSIONS, b"\3\3", UnsupportedExtension),
+        (E.COOKIE, b"", UnsupportedExtension),
         (E.MAX_FRAGMENT_LENGTH, b"\1", UnsupportedExtension),
+        # Asked for, and no answer of a server's.
+        (E.SIGNATURE_ALGORITHMS, b"\0\2\4\3", IllegalParameter),
         (0x7777, b"", UnsupportedExtension),
     ],
 )
@@ -280,6 +289,25 @@ def without_extended(raw: bytes) -> bytes:
         return raw
     hello = MESSAGES12[HandshakeType.CLIENT_HELLO].parse(raw[4:])
     return bytes(with_extension(hello, E.EXTENDED_MAIN_SECRET, None).encode())
+
+
+def test_a_renegotiation_stays_in_its_version() -> None:
+    # RFC 5246 §E.1, RFC 9846 §4.2.2: "protocol_version".
+    config = client_config(**ONLY_1_2)
+    last = Last(b"c" * 12, b"s" * 12, (), Progress(), None)
+    offer = make_offer(config, HOST, SYSTEM, last.client_verify_data)
+    again = ClientHandshake(Recorder(), config, HOST, SYSTEM, offer, last)
+    for version in (0x0302, 0x0304):
+        hello = ServerHello(bytes(32), b"", offer.hello.cipher_suites[0], (), version)
+        with pytest.raises(ProtocolVersionError, match=r"instead of TLS 1\.2"):
+            again.take_server_hello(hello, hello.encode())
+
+
+def test_without_the_servers_record_size_limit_there_is_none() -> None:
+    # RFC 8449 §4: both must have sent it.
+    made = run({"record_size_limit": 64}, {"record_size_limit": 64}, extending(E.RECORD_SIZE_LIMIT, None))
+    assert made.client.io.sealers[-1].max_content == 16384
+    assert type(made.client.error or made.server.error) is DecryptError
 
 
 def test_the_answer_to_max_fragment_length() -> None:

@@ -9,7 +9,16 @@ from typing import Any
 import pytest
 
 from tests.support import pki
-from tests.support.engine import BOTH, ECDHE, ONLY_1_2, anchors, client_config, credentials, server_config
+from tests.support.engine import (
+    BOTH,
+    ECDHE,
+    HOST,
+    ONLY_1_2,
+    anchors,
+    client_config,
+    credentials,
+    server_config,
+)
 from tests.support.handshakes import (
     Edit,
     Handshake,
@@ -35,6 +44,8 @@ from tlswrite.errors import (
     TLSError,
     UnexpectedMessage,
 )
+from tlswrite.handshake.entropy import SYSTEM
+from tlswrite.handshake.offer import make_offer
 from tlswrite.iana import (
     AlertDescription,
     CipherSuite,
@@ -48,6 +59,8 @@ from tlswrite.messages import extensions12 as ext12
 from tlswrite.messages.framing import MESSAGES12
 from tlswrite.messages.hello import DOWNGRADE_TLS12
 from tlswrite.negotiate import server_handshake
+from tlswrite.tls12.handshake import Last, Progress
+from tlswrite.tls12.server import ServerHandshake
 
 CH, SH, CT, CR, CV, CKE, FIN = (
     HandshakeType.CLIENT_HELLO,
@@ -291,7 +304,48 @@ def test_record_size_limit_counts_plaintext_and_goes_first() -> None:
     assert made.client.io.sealers[-1].max_content == 200
 
 
+def test_nothing_is_answered_that_was_not_asked() -> None:
+    # RFC 5246 §7.4.1.4: an extension type MUST NOT appear in the ServerHello unless it did in the ClientHello.
+    def bare(hello: Any) -> Any:
+        for extension in (E.EC_POINT_FORMATS, E.RECORD_SIZE_LIMIT, E.SERVER_NAME, E.SESSION_TICKET):
+            hello = with_extension(hello, extension, None)
+        return hello
+
+    made = run(None, {"record_size_limit": 100}, from_client(editing(CH, bare, messages=MESSAGES12)))
+    assert {code for code, _ in made.sent("server", SH)[0].extensions} == {
+        E.RENEGOTIATION_INFO,
+        E.EXTENDED_MAIN_SECRET,
+    }
+    assert made.server.error is None or type(made.server.error) is DecryptError
+
+
+def test_a_renegotiation_is_not_signalled_as_a_first_handshake() -> None:
+    # RFC 5746 §3.7: TLS_EMPTY_RENEGOTIATION_INFO_SCSV in a renegotiation: MUST abort.
+    last = Last(b"c" * 12, b"s" * 12, (), Progress(), None)
+    again = ServerHandshake(Recorder(), server_config(**ONLY_1_2), SYSTEM, last)
+    hello = make_offer(client_config(**ONLY_1_2), HOST, SYSTEM, last.client_verify_data).hello
+    again.check_renegotiation(hello)
+    scsv = replace(hello, cipher_suites=(*hello.cipher_suites, CipherSuite.TLS_EMPTY_RENEGOTIATION_INFO_SCSV))
+    with pytest.raises(HandshakeFailure, match="says it is a first handshake"):
+        again.check_renegotiation(scsv)
+    # RFC 5746 §3.7: nor without the extension, or with that of a first hello.
+    for info in (None, b"\0"):
+        with pytest.raises(HandshakeFailure, match="renegotiation_info"):
+            again.check_renegotiation(with_extension(hello, E.RENEGOTIATION_INFO, info))
+
+
 # ---- the client's flight ----
+
+
+def test_a_certificate_that_signs_nothing_in_tls_1_2() -> None:
+    # RFC 5246 §7.4.6: a key of a kind that the CertificateRequest lists.
+    refuses(
+        changing(CT, entries=credentials("mldsa44", client=True).chain),
+        IllegalParameter,
+        "signs nothing in TLS 1.2",
+        {"credentials": credentials(client=True)},
+        asking(),
+    )
 
 
 def test_a_certificate_that_is_required_and_does_not_come() -> None:

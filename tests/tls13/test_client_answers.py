@@ -366,3 +366,24 @@ def test_without_the_servers_record_size_limit_there_is_none() -> None:
     # The server's Finished does not verify then, but its extensions were taken as they were.
     assert type(run.client.error) is DecryptError
     assert run.client.io.sealers[-1].max_content == 16384
+
+
+@pytest.mark.parametrize(
+    ("answer", "match"),
+    [
+        # RFC 6066 §4: a length other than the one asked for; RFC 8449 §5: both extensions in one answer.
+        ({ExtensionType.MAX_FRAGMENT_LENGTH: b"\2", LIMIT: None}, "1024, which was not asked for"),
+        ({ExtensionType.MAX_FRAGMENT_LENGTH: b"\5", LIMIT: None}, "not 1 to 4"),
+        ({ExtensionType.MAX_FRAGMENT_LENGTH: b"\1"}, "record_size_limit and max_fragment_length"),
+    ],
+)
+def test_answers_to_max_fragment_length(answer: dict[int, bytes | None], match: str) -> None:
+    def change(message: Any) -> Any:
+        for extension, data in answer.items():
+            message = with_extension(message, extension, data)
+        return message
+
+    client = client_config(max_fragment_length=512)
+    client_refuses(editing(EE, change), IllegalParameter, match, client=client)
+    # Unasked, it is no answer at all.
+    client_refuses(editing(EE, change), UnsupportedExtension, "max_fragment_length")

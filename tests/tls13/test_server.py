@@ -391,6 +391,21 @@ def test_what_is_asked_is_answered() -> None:
     )
 
 
+def test_a_record_size_limit_goes_before_a_max_fragment_length() -> None:
+    # RFC 8449 §5: a server that supports record_size_limit MUST ignore the other where both come.
+    asking = client_config(max_fragment_length=512)
+    run = Handshake(asking)
+    assert run.complete
+    answer = run.sent("server", EE)[0]
+    assert answer.extension(ExtensionType.MAX_FRAGMENT_LENGTH) is None
+    assert answer.extension(ExtensionType.RECORD_SIZE_LIMIT) == b"\x40\x01"
+    assert run.server.io.sealers[-1].max_content == 16384
+    run = Handshake(asking, None, extending(CH, ExtensionType.RECORD_SIZE_LIMIT, None))
+    answer = run.sent("server", EE)[0]
+    assert answer.extension(ExtensionType.MAX_FRAGMENT_LENGTH) == b"\1"
+    assert run.server.io.sealers[-1].max_content == 512
+
+
 def test_a_client_may_name_a_larger_limit_than_there_is() -> None:
     # RFC 8449 §4: a server MUST NOT enforce the upper bound.
     run = Handshake(edit=extending(CH, ExtensionType.RECORD_SIZE_LIMIT, b"\xff\xff"))

@@ -39,6 +39,7 @@ class Control:
         "_joiner",
         "_next_opener",
         "_runner",
+        "_warned_at",
         "_warnings",
         "after",
         "handled",
@@ -64,6 +65,7 @@ class Control:
         self._next_opener: Opener | None = None
         self._canceled = 0
         self._warnings = 0
+        self._warned_at = 0
         #: Control records so far.
         self.handled = 0
         #: The version is TLS 1.2; this side is a client that offers it.
@@ -271,6 +273,10 @@ class Control:
             early = self._runner is not None and self._runner.state == "WAIT_SH"
             if not (early and self.tls12_offered) or description != AlertDescription.UNRECOGNIZED_NAME:
                 return False
+        if self.progress != self._warned_at:
+            # Data in between is progress: over a long life there may be any number of warnings.
+            self._warned_at = self.progress
+            self._warnings = 0
         self._warnings += 1
         if self._warnings > MAX_EMPTY_RECORDS:
             raise TooMuchError("a flood of warning alerts")

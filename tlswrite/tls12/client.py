@@ -168,8 +168,8 @@ class ClientHandshake(Handshake12):
         if hello.compression_method != 0:
             raise IllegalParameter(f"the server chose the compression method {hello.compression_method}")
         # RFC 5246 §7.4.1.4: an extension that was not asked for: "unsupported_extension".
-        check_allowed(hello.extensions, Place.SH12)
         check_solicited(hello.extensions, self.offer.extension_types)
+        check_allowed(hello.extensions, Place.SH12)
         self.suite = suite
         self.server_random = hello.random
         self.take_extensions(hello)

@@ -74,6 +74,7 @@ class ServerHandshake(Handshake12):
         "credentials",
         "entropy",
         "group",
+        "knows_tls13",
         "offer",
         "scheme",
         "session_id",
@@ -93,6 +94,8 @@ class ServerHandshake(Handshake12):
     ) -> None:
         super().__init__(io, last)
         self.config = config
+        #: Whether the version could have been TLS 1.3: what an SNI callback chooses later has no part in that.
+        self.knows_tls13 = ProtocolVersion.TLS_1_3 in config.versions
         self.entropy = entropy
         #: Of the ServerHello, and whether a ticket is announced in it.
         self.session_id = b""
@@ -318,7 +321,7 @@ class ServerHandshake(Handshake12):
 
     def make_random(self) -> bytes:
         random = self.entropy.random(32)
-        if self.config.maximum_version > ProtocolVersion.TLS_1_2:
+        if self.knows_tls13:
             # RFC 9846 §4.2.3: a TLS 1.3 server that negotiates TLS 1.2 MUST say so in its last 8 bytes.
             return random[:-8] + DOWNGRADE_TLS12
         return random
