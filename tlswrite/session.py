@@ -149,7 +149,7 @@ def _parse_optional(reader: Reader) -> str | None:
 
 
 def _milliseconds(seconds: float) -> bytes:
-    return int(seconds * 1000).to_bytes(8, "big")
+    return round(seconds * 1000).to_bytes(8, "big")
 
 
 class SessionStore(Protocol):
