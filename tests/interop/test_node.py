@@ -19,6 +19,7 @@ SCRIPT = Path(__file__).parent / "node" / "peer.js"
 class Node(Peer):
     name = "node"
     follows_hello_request = True
+    max_fragment_length = ("server",)
     takes_client_renegotiation = True
     verifies = ("server",)  # as a client it looks at the certificate after the handshake, and closes
 

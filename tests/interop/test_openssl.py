@@ -48,6 +48,7 @@ class OpenSSL(Peer):
 
     name = "openssl"
     follows_hello_request = True
+    max_fragment_length = ("server", "client")
     flows = ("pipe", "close")
 
     def __init__(self, options: tuple[str, ...] = ()) -> None:
@@ -73,6 +74,8 @@ class OpenSSL(Peer):
         files = setup.write(directory, "client")
         arguments = ["-connect", f"{HOST}:{port}", "-servername", NAME, "-CAfile", files.cafile]
         arguments += ["-verify_hostname", NAME, "-no_ign_eof"]
+        if setup.max_fragment_length is not None:
+            arguments += ["-maxfraglen", setup.max_fragment_length]
         if setup.client_certificate:
             arguments += ["-cert", files.certfile, "-key", files.keyfile]
         with self._run("s_client", setup, directory, arguments) as session:

@@ -27,6 +27,7 @@ HYBRIDS = (NamedGroup.X25519MLKEM768, NamedGroup.SecP256r1MLKEM768)
 class PyOpenSSL(Peer):
     name = "pyOpenSSL"
     follows_hello_request = True
+    max_fragment_length = ("server",)
     groups = (*ECDHE, *HYBRIDS)
     chooses_groups = ()  # it offers and takes them all
     key_types = tuple(name for name in key_types() if name in KEY_TYPES or name.startswith("mldsa"))

@@ -322,6 +322,38 @@ def test_a_library_whose_ticket_was_altered(version: ProtocolVersion, files: Fil
         session = theirs.object.session
 
 
+@both_versions
+@pytest.mark.parametrize("resumed", [False, True])
+def test_channel_bindings_are_the_librarys(version: ProtocolVersion, resumed: bool, files: Files) -> None:
+    """`tls-unique` as Python's `ssl` has it (OpenSSL 3), exporters as pyOpenSSL has them (OpenSSL 4)."""
+    context, session = standard_context(version, files, server=False), None
+    other, config = pyopenssl_context(version, files, server=True), our_server_config(version)
+    for _ in range(1 + resumed):
+        theirs = StandardEnd(context, session, server=False)
+        pair = Pair(theirs, TLSConnection(config))
+        pair.handshake()
+        pair.transfer(pair.server, LINE)
+        session = theirs.object.session
+    ours = pair.server.connection
+    assert ours.session_reused == resumed
+    if version == TLS_1_2:
+        unique = theirs.object.get_channel_binding("tls-unique")
+        assert unique is not None and ours.get_channel_binding("tls-unique") == unique
+    client_config = our_client_config(version)
+    for _ in range(1 + resumed):
+        end = PyOpenSSLEnd(other, server=True)
+        pair = Pair(TLSConnection(client_config, server_hostname=NAME), end)
+        pair.handshake()
+        pair.transfer(pair.server, LINE)
+    ours = pair.client.connection
+    assert ours.session_reused == resumed
+    for label, context_value in ((b"EXPORTER-Channel-Binding", b""), (b"EXPORTER-other", b"context")):
+        exported = end.object.export_keying_material(label, 32, context_value)
+        assert ours.export_keying_material(label, 32, context_value) == exported
+    binding = end.object.export_keying_material(b"EXPORTER-Channel-Binding", 32, b"")
+    assert ours.get_channel_binding("tls-exporter") == binding
+
+
 # ---- Go -----------------------------------------------------------------------------------------------------
 
 

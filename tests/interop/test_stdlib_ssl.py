@@ -27,6 +27,7 @@ CURVES = {
 class StdlibSSL(Peer):
     name = "python ssl"
     follows_hello_request = True
+    max_fragment_length = ("server",)
     chooses_groups = ("server",)  # nor can its suites of TLS 1.3 be chosen
 
     def version(self) -> str:
