@@ -210,7 +210,10 @@ class Aiofastnet(StandardSSL):
 
 
 class TLSWrite(Library):
-    """This package, like for like or with its own defaults: X25519MLKEM768 and AES-128-GCM."""
+    """This package, like for like or with its own defaults: X25519MLKEM768 and AES-128-GCM.
+
+    Without tickets, as the others here: every handshake is a full one.
+    """
 
     module = "tlswrite"
 
@@ -222,10 +225,12 @@ class TLSWrite(Library):
             self._fields = {"groups": (NamedGroup.x25519,), "cipher_suites": (self.suite,)}
 
     def server_context(self, identity: Identity) -> tlswrite.ServerConfig:
-        return tlswrite.ServerConfig.from_files(identity.certfile, identity.keyfile, **self._fields)
+        return tlswrite.ServerConfig.from_files(
+            identity.certfile, identity.keyfile, tickets=0, session_cache=None, **self._fields
+        )
 
     def client_context(self, identity: Identity) -> tlswrite.ClientConfig:
-        return tlswrite.ClientConfig.from_files(identity.cafile, **self._fields)
+        return tlswrite.ClientConfig.from_files(identity.cafile, session_cache=None, **self._fields)
 
     async def serve(
         self, loop: asyncio.AbstractEventLoop, factory: Factory, context: Any, **where: Any
