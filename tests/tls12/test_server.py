@@ -391,3 +391,10 @@ def test_a_hello_without_any_extension() -> None:
     side.receive(hello)
     # It has no signature_algorithms, so SHA-1 is meant.
     assert type(side.error) is HandshakeFailure
+
+
+def test_a_client_of_an_older_make_is_told_in_words() -> None:
+    # RSA key exchange and CBC: the alert is all that the client hears, the words are for this side.
+    error = refuses(changing(CH, cipher_suites=(0x002F, 0xC013)), HandshakeFailure, "the client offers")
+    assert "0x002f" in error.message.lower() and "0xc013" in error.message.lower()
+    assert error.alert == AlertDescription.HANDSHAKE_FAILURE

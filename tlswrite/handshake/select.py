@@ -44,6 +44,7 @@ __all__ = [
     "select_group",
     "select_suite",
     "select_version",
+    "suites_in_words",
     "version_name",
 ]
 
@@ -208,10 +209,7 @@ def select_suite(
             and suite.authentication == authentication
         ):
             return suite
-    raise HandshakeFailure(
-        "no cipher suite in common: the client offers "
-        + _some(name_of(CipherSuite, suite) for suite in offer.cipher_suites)
-    )
+    raise HandshakeFailure(f"no cipher suite in common: the client offers {suites_in_words(offer)}")
 
 
 def select_group(
@@ -310,6 +308,11 @@ def select_alpn(offer: ClientOffer, config: ServerConfig) -> str | None:
 def version_name(version: int) -> str:
     """A version as people write it: "TLS 1.2"."""
     return _VERSION_NAMES.get(version) or name_of(ProtocolVersion, version)
+
+
+def suites_in_words(offer: ClientOffer) -> str:
+    """The cipher suites of an offer, the first of them at least, for a message."""
+    return _some(name_of(CipherSuite, suite) for suite in offer.cipher_suites)
 
 
 def _some(names: Iterable[str]) -> str:

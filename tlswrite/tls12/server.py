@@ -27,6 +27,7 @@ from tlswrite.handshake.select import (
     select_alpn,
     select_group,
     select_suite,
+    suites_in_words,
 )
 from tlswrite.iana import (
     CipherSuite,
@@ -183,7 +184,8 @@ class ServerHandshake(Handshake12):
             # RFC 5246 §7.4.1.3: no acceptable set of security parameters: "handshake_failure".
             raise HandshakeFailure(
                 "no cipher suite, signature algorithm and certificate in common with the client in TLS 1.2: "
-                "only ECDHE with AES-GCM or ChaCha20-Poly1305 and SHA-2 signatures are done here"
+                "only ECDHE with AES-GCM or ChaCha20-Poly1305 and SHA-2 signatures are done here; "
+                f"the client offers {suites_in_words(offer)}"
             )
         self.credentials, self.scheme = rank_credentials(able, offer)
         kind = signatures12.authentication_of(self.credentials.private_key)
