@@ -27,10 +27,27 @@ def run_script(
     command: Sequence[str | Path], role: str, setup: Setup, directory: Path, port: int = 0
 ) -> Iterator[ScriptSession]:
     """Start the program in its role; a server's port is known when this returns."""
+    words = json.dumps(words_of(role, setup, directory, port))
+    with run_words([*command, words], role, directory) as session:
+        yield session
+
+
+@contextlib.contextmanager
+def run_words(command: Sequence[str | Path], role: str, directory: Path) -> Iterator[ScriptSession]:
+    """The same of a program that was told already."""
+    with Child(command, cwd=directory) as child:
+        session = ScriptSession(child)
+        if role == "server":
+            session.port = int(child.wait_for(rb"port (\d+)")[1])
+        yield session
+
+
+def words_of(role: str, setup: Setup, directory: Path, port: int) -> dict[str, Any]:
+    """What a program is told."""
     files = setup.write(directory, role)
     with_certificate = role == "server" or setup.client_certificate
     (directory / "data").write_bytes(DATA)
-    words = {
+    return {
         "role": role,
         "host": HOST,
         "port": port,
@@ -47,8 +64,3 @@ def run_script(
         "groups": [group.name for group in setup.groups],
         "alpn": list(setup.alpn),
     }
-    with Child([*command, json.dumps(words)], cwd=directory) as child:
-        session = ScriptSession(child)
-        if role == "server":
-            session.port = int(child.wait_for(rb"port (\d+)")[1])
-        yield session

@@ -14,7 +14,7 @@ from typing import Any
 import OpenSSL
 import pytest
 
-from tests.interop import test_go, test_nss
+from tests.interop import test_go, test_jsse, test_nss
 from tests.interop.base import HOST, LIMIT, NAME, Missing, dial, free_port
 from tests.interop.process import Child
 from tests.support.pki import Files, authority, issue, write
@@ -392,6 +392,50 @@ def test_go_and_our_server(version: ProtocolVersion, go: Path, files: Files, tmp
             assert child.exit_status() == 0, child.stderr
     first_full(resumed)
     assert child.stdout.count(b"resumed true") == VISITS - 1
+
+
+# ---- JSSE ---------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def jsse() -> list[str | Path]:
+    """The command, but for what it is told."""
+    try:
+        return ["java", *test_jsse.FLAGS, "-cp", test_jsse.compiled(), "Peer"]
+    except Missing as missing:
+        pytest.skip(str(missing))
+
+
+def jsse_words(role: str, version: ProtocolVersion, files: Files, port: int = 0) -> list[str]:
+    words = {"role": role, "host": HOST, "name": NAME, "port": port, "count": VISITS, "version": int(version)}
+    words |= {"flow": "resume", "ca": files.cafile}
+    words |= {"cert": files.certfile, "key": files.keyfile} if role == "server" else {}
+    return [f"{key}={value}" for key, value in words.items()]
+
+
+@both_versions
+def test_our_client_and_jsse(
+    version: ProtocolVersion, jsse: list[str | Path], files: Files, tmp_path: Path
+) -> None:
+    config = our_client_config(version)
+    with Child([*jsse, *jsse_words("server", version, files)], cwd=tmp_path) as child:
+        port = int(child.wait_for(rb"port (\d+)")[1])
+        resumed = [visit(port, config, lambda: True) for _ in range(VISITS)]
+        assert child.exit_status() == 0, child.stderr
+    first_full(resumed)
+
+
+@both_versions
+def test_jsse_and_our_server(
+    version: ProtocolVersion, jsse: list[str | Path], files: Files, tmp_path: Path
+) -> None:
+    config = our_server_config(version)
+    with listening() as listener:
+        words = jsse_words("client", version, files, listener.getsockname()[1])
+        with Child([*jsse, *words], cwd=tmp_path) as child:
+            resumed = [visited(listener, config) for _ in range(VISITS)]
+            assert child.exit_status() == 0, child.stderr
+    first_full(resumed)
 
 
 # ---- NSS ------------------------------------------------------------------------------------------------------
