@@ -364,3 +364,26 @@ def test_files_that_are_not_there_or_hold_something_else(tmp_path: Path) -> None
         ServerConfig.from_files(files.keyfile)
     with pytest.raises(ConfigurationError):
         ClientConfig.from_files(cafile=files.keyfile)
+
+
+@pytest.mark.parametrize(
+    ("fields", "match"),
+    [
+        ({"tickets": -1}, "tickets must be 0 to 16"),
+        ({"tickets": 17}, "tickets must be 0 to 16"),
+        ({"ticket_lifetime": 0}, "1 to 604800 seconds"),
+        # RFC 9846 §4.7.1: servers MUST NOT use any value greater than 604800 seconds.
+        ({"ticket_lifetime": 604801}, "1 to 604800 seconds"),
+    ],
+)
+def test_settings_of_tickets_that_cannot_work(fields: dict[str, Any], match: str) -> None:
+    with pytest.raises(ConfigurationError, match=match):
+        ServerConfig(credentials=(credentials(),), **fields)
+
+
+def test_each_configuration_has_sessions_and_keys_of_its_own() -> None:
+    one, other = (ServerConfig(credentials=(credentials(),)) for _ in range(2))
+    assert one.ticket_keys is not other.ticket_keys and one.session_cache is not other.session_cache
+    assert ClientConfig().session_cache is not ClientConfig().session_cache
+    # A variant shares them, unless it says otherwise.
+    assert dataclasses.replace(one, tickets=1).ticket_keys is one.ticket_keys

@@ -369,3 +369,10 @@ def test_find_session() -> None:
     assert not still_good(found, party.client(cipher_suites=AES_256_SUITES), HOST, now)
     with pytest.raises(ConfigurationError):
         still_good(replace(found, server_name="not a name"), config, "not a name", now)
+
+
+def test_without_verification_the_chain_is_not_asked() -> None:
+    unverified = {"check_hostname": False, "verify_mode": ssl.CERT_NONE}
+    party = acquainted("TLS 1.3", unverified)
+    stranger = TrustAnchors.from_pem(pki.from_stranger().chain_pem)
+    assert reused(party.meet({"trust_anchors": stranger}))
