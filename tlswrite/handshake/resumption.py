@@ -14,8 +14,8 @@ from tlswrite.config import ClientConfig, ServerConfig
 from tlswrite.crypto import x509
 from tlswrite.crypto.kdf import compare, new_hash
 from tlswrite.crypto.suites import Suite
-from tlswrite.crypto.trust import TrustAnchors
 from tlswrite.errors import CertificateError, ConfigurationError
+from tlswrite.handshake.verify import verify_server
 from tlswrite.iana import ProtocolVersion
 from tlswrite.session import Session
 
@@ -84,13 +84,10 @@ def still_good(session: Session, config: ClientConfig, server_hostname: str | No
         or not session.good_at(now)
     ):
         return False
-    if config.verify_mode == ssl.CERT_NONE:
-        return True
-    anchors = TrustAnchors.system() if config.trust_anchors is None else config.trust_anchors
     try:
         # RFC 9846 §4.7.1: the name MUST be valid for the certificate of the original session. That it still is
         # trusted, and valid now, is verified as it was then.
-        x509.verify_server(session.peer_chain, anchors, server_hostname if config.check_hostname else None)
+        verify_server(config, session.peer_chain, server_hostname)
     except CertificateError:
         return False
     return True

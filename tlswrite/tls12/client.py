@@ -6,7 +6,6 @@ the server resumes a session, WAIT_SH [-> WAIT_NST] -> WAIT_FINISHED.
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Generator
 from typing import Final
 
@@ -16,7 +15,7 @@ from tlswrite.crypto import certificates, signatures12, x509
 from tlswrite.crypto.credentials import Credentials
 from tlswrite.crypto.signatures import PublicKey
 from tlswrite.crypto.suites import SUITES
-from tlswrite.crypto.trust import TrustAnchors, VerifiedChain
+from tlswrite.crypto.trust import VerifiedChain
 from tlswrite.errors import DecodeError, HandshakeFailure, IllegalParameter, ProtocolVersionError
 from tlswrite.handshake.entropy import Entropy
 from tlswrite.handshake.negotiated import Negotiated
@@ -24,6 +23,7 @@ from tlswrite.handshake.offer import Offer, check_solicited, chosen_protocol, ma
 from tlswrite.handshake.resumption import client_context, session_key
 from tlswrite.handshake.runner import HandshakeGenerator, HandshakeIO, Message, Wait
 from tlswrite.handshake.select import common_scheme, version_name
+from tlswrite.handshake.verify import verify_server
 from tlswrite.iana import (
     CipherSuite,
     ClientCertificateType,
@@ -276,10 +276,7 @@ class ClientHandshake(Handshake12):
             # RFC 5246 §7.4.2: a server MUST send a certificate.
             raise DecodeError("the server sent no certificate")
         public_key = certificates.public_key(chain[0])
-        if config.verify_mode != ssl.CERT_NONE:
-            anchors = TrustAnchors.system() if config.trust_anchors is None else config.trust_anchors
-            hostname = self.server_hostname if config.check_hostname else None
-            self.path = x509.verify_server(chain, anchors, hostname)
+        self.path = verify_server(config, chain, self.server_hostname)
         if signatures12.authentication_of(public_key) != self.suite.authentication:
             # RFC 5246 §7.4.2: the key MUST be of the kind that the suite names.
             raise IllegalParameter(

@@ -6,14 +6,12 @@ server resumes a session, WAIT_EE -> WAIT_FINISHED.
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Generator
 
 from tlswrite.config import ClientConfig
 from tlswrite.crypto import certificates, x509
 from tlswrite.crypto.signatures import CLIENT_CONTEXT, SERVER_CONTEXT
 from tlswrite.crypto.suites import SUITES, Suite
-from tlswrite.crypto.trust import TrustAnchors
 from tlswrite.errors import (
     DecodeError,
     IllegalParameter,
@@ -26,6 +24,7 @@ from tlswrite.handshake.negotiated import Negotiated
 from tlswrite.handshake.offer import Offer, check_solicited, chosen_protocol
 from tlswrite.handshake.opening import WAIT_SH
 from tlswrite.handshake.runner import HandshakeGenerator, HandshakeIO, Message, Wait
+from tlswrite.handshake.verify import verify_server
 from tlswrite.iana import (
     CipherSuite,
     ExtensionType,
@@ -344,9 +343,8 @@ class ClientHandshake:
             # RFC 9846 §4.5.1.3: an empty Certificate of a server: "decode_error".
             raise DecodeError("the server sent no certificate")
         public_key = certificates.public_key(chain[0])
-        if config.verify_mode != ssl.CERT_NONE:
-            anchors = TrustAnchors.system() if config.trust_anchors is None else config.trust_anchors
-            path = x509.verify_server(chain, anchors, self.server_hostname if config.check_hostname else None)
+        path = verify_server(config, chain, self.server_hostname)
+        if path is not None:
             response = x509.check_status(
                 path, chain, response, asked=config.status_request, required=config.require_ocsp_status
             )
