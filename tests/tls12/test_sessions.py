@@ -7,10 +7,11 @@ from typing import Any
 
 import pytest
 
-from tests.support.engine import ECDHE, HOST
+from tests.support.engine import ECDHE, HOST, ONLY_1_2, connected
 from tests.support.handshakes import CCS, Edit, editing, from_client
 from tests.support.handshakes import with_extension as extended
 from tests.support.sessions import Party, reused
+from tlswrite.crypto.tickets import TicketKeys
 from tlswrite.errors import DecodeError, HandshakeFailure, IllegalParameter, TLSError, UnexpectedMessage
 from tlswrite.handshake.resumption import session_key
 from tlswrite.handshake.runner import HandshakeGenerator
@@ -19,7 +20,7 @@ from tlswrite.limits import MAX_TICKET, MAX_TICKET_LIFETIME, TICKET_LIFETIME
 from tlswrite.messages.framing import MESSAGES12
 from tlswrite.messages.hello import ClientHello, ServerHello
 from tlswrite.messages.tls12 import NewSessionTicket12
-from tlswrite.session import Session
+from tlswrite.session import Session, SessionCache
 from tlswrite.tls12.server import ServerHandshake
 
 E = ExtensionType
@@ -124,6 +125,40 @@ def test_a_renegotiation_is_a_full_handshake(kind: str) -> None:
     (hello,) = io.take()
     parsed = ClientHello.parse(hello[4:])
     assert parsed.session_id == b"" and not parsed.extension(E.SESSION_TICKET)
+
+
+@both
+def test_a_client_that_would_resume_in_a_renegotiation_gets_a_full_handshake(kind: str) -> None:
+    party = acquainted(kind)
+    kept = party.session
+    run = party.meet(server={"allow_client_renegotiation": True})
+    client, server = run.client.io, run.server.io
+    assert reused(run) and client.after is not None and server.after is not None
+    # Its hello with the session in it after all, by hand.
+    client.after.renegotiate(client)
+    hello = ClientHello.parse(client.take()[0][4:])
+    shown = extended(hello, E.SESSION_TICKET, kept.ticket) if kept.ticket else hello
+    hostile = replace(shown, session_id=kept.session_id or bytes(32)).encode()
+    server.log.clear()
+    server.after.handle(CH, hostile, server)
+    # Not the abbreviated one: it would end in the server's Finished.
+    flight = [step for step in server.log if step not in ("renegotiate", "read key", "write key")]
+    assert flight == ["server_hello", "certificate", "server_key_exchange", "server_hello_done"]
+
+
+def test_a_renegotiation_brings_a_new_ticket() -> None:
+    # GnuTLS's clients wait for one.
+    keys, cache = TicketKeys(), SessionCache()
+    joined = connected({**ONLY_1_2, "session_cache": cache}, {**ONLY_1_2, "tickets": 1, "ticket_keys": keys})
+    (first,) = cache
+    joined.server.connection.renegotiate()
+    joined.pump()
+    joined.check()
+    (second,) = cache
+    assert second.ticket != first.ticket and second.secret != first.secret
+    assert joined.client.connection.session == second
+    again = connected({**ONLY_1_2, "session_cache": cache}, {**ONLY_1_2, "tickets": 1, "ticket_keys": keys})
+    assert again.server.connection.session_reused
 
 
 # ---- extended main secret ------------------------------------------------------------------------------------

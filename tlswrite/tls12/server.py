@@ -226,25 +226,8 @@ class ServerHandshake(Handshake12):
     def choose_session(self, hello: ClientHello) -> None:
         """Resume the session of the client's ticket or id if there is one that fits; else plan for a new one."""
         config, ticket = self.config, hello.extension(ExtensionType.SESSION_TICKET)
-        # A renegotiation is there for what a resumption leaves out; it may bring a new ticket, which GnuTLS waits
-        # for if it had one before.
-        first = self.last is None
-        now = self.entropy.time()
-        session: Session | None = None
-        if first and ticket:
-            session = redeem(config, ticket, now)
-        elif first and hello.session_id and config.session_cache is not None:
-            session = config.session_cache.take(hello.session_id)
-        if session is not None and fits(
-            session,
-            config,
-            now,
-            version=ProtocolVersion.TLS_1_2,
-            suite=self.suite,
-            server_name=self.offer.server_name,
-            alpn=self.alpn,
-            certificate=self.credentials.chain[0],
-        ):
+        session = self.offered_session(hello, ticket)
+        if session is not None:
             if not self.extended:
                 # RFC 7627 §5.3: a session with the extension resumed without it: MUST abort.
                 raise HandshakeFailure("the client resumes a session without its extended main secret")
@@ -256,8 +239,33 @@ class ServerHandshake(Handshake12):
             # RFC 7627 §5.3: without the extension a session is better not resumed.
             if ticket is not None and config.ticket_keys is not None and config.tickets:
                 self.ticket_due = True
-            elif first and config.session_cache is not None:
+            elif self.last is None and config.session_cache is not None:
                 self.session_id = self.entropy.random(32)
+
+    def offered_session(self, hello: ClientHello, ticket: bytes | None) -> Session | None:
+        """The session of the client's ticket or id, if it fits what was selected."""
+        if self.last is not None:
+            # A renegotiation is there for what a resumption leaves out. It may bring a new ticket all the same,
+            # which GnuTLS waits for if it had one before.
+            return None
+        config, now = self.config, self.entropy.time()
+        session: Session | None = None
+        if ticket:
+            session = redeem(config, ticket, now)
+        elif hello.session_id and config.session_cache is not None:
+            session = config.session_cache.take(hello.session_id)
+        if session is not None and fits(
+            session,
+            config,
+            now,
+            version=ProtocolVersion.TLS_1_2,
+            suite=self.suite,
+            server_name=self.offer.server_name,
+            alpn=self.alpn,
+            certificate=self.credentials.chain[0],
+        ):
+            return session
+        return None
 
     def resume(self, hello: ClientHello, session: Session) -> Generator[Wait, Message, None]:
         """The abbreviated handshake (RFC 5246 §7.3): ServerHello, change_cipher_spec, Finished; then the client's.
