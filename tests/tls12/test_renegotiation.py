@@ -8,7 +8,19 @@ from typing import Any
 import pytest
 
 from tests.support import pki
-from tests.support.engine import ONLY_1_2, anchors, client, connected, credentials, server
+from tests.support.engine import (
+    BOTH,
+    ECDHE,
+    ONLY_1_2,
+    anchors,
+    client,
+    client_config,
+    connected,
+    credentials,
+    server,
+    server_config,
+)
+from tests.support.handshakes import Handshake
 from tests.support.pump import Pair, take
 from tests.support.records import split
 from tlswrite import limits
@@ -24,6 +36,7 @@ from tlswrite.errors import (
     WantWriteError,
 )
 from tlswrite.iana import AlertDescription, ContentType
+from tlswrite.messages.hello import DOWNGRADE_TLS12, ServerHello
 from tlswrite.messages.tls12 import HelloRequest
 from tlswrite.record.protection12 import TLS12Opener
 
@@ -393,3 +406,23 @@ def test_application_data_between_change_cipher_spec_and_finished_is_unexpected(
     joined.server.advance()
     assert type(joined.server.error) is UnexpectedMessage
     assert not joined.server.received
+
+
+def test_a_renegotiation_does_not_warn_of_a_downgrade_that_was_none() -> None:
+    # The version was chosen by the first configuration; one that an SNI callback chose has no part in that.
+    both = server_config(**BOTH, groups=ECDHE)
+    for outer, warned in (
+        (server_config(**ONLY_1_2, sni_callback=lambda name: both), False),
+        (server_config(**BOTH, groups=ECDHE, sni_callback=lambda name: server_config(**ONLY_1_2)), True),
+    ):
+        made = Handshake(client_config(**ONLY_1_2), outer)
+        assert made.complete
+        ours, theirs = made.client.io, made.server.io
+        assert ours.after is not None and theirs.after is not None
+        theirs.after.renegotiate(theirs)
+        (request,) = theirs.take()
+        ours.after.handle(request[0], request, ours)
+        (hello,) = ours.take()
+        theirs.after.handle(hello[0], hello, theirs)
+        answer = ServerHello.parse(theirs.take()[0][4:])
+        assert (answer.random[-8:] == DOWNGRADE_TLS12) == warned

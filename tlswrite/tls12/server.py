@@ -464,7 +464,7 @@ class ServerHandshake(Handshake12):
             self.main,
             self.outcome(kept),
             self.first_finished,
-            _Again(self.config, self.entropy),
+            _Again(self.config, self.entropy, self.knows_tls13),
         )
         self.io.complete(facts, after)
 
@@ -472,15 +472,19 @@ class ServerHandshake(Handshake12):
 class _Again:
     """Answers another ClientHello of the same client."""
 
-    __slots__ = ("_config", "_entropy")
+    __slots__ = ("_config", "_entropy", "_knows_tls13")
 
-    def __init__(self, config: ServerConfig, entropy: Entropy) -> None:
+    def __init__(self, config: ServerConfig, entropy: Entropy, knows_tls13: bool) -> None:
         self._config = config
         self._entropy = entropy
+        #: Of the first handshake: the configuration may be one that an SNI callback chose.
+        self._knows_tls13 = knows_tls13
 
     def __call__(self, io: HandshakeIO, last: Last, raw: bytes) -> HandshakeGenerator:
         hello = ClientHello.parse(raw[4:])
-        yield from ServerHandshake(io, self._config, self._entropy, last).run(hello, raw)
+        handshake = ServerHandshake(io, self._config, self._entropy, last)
+        handshake.knows_tls13 = self._knows_tls13
+        yield from handshake.run(hello, raw)
 
 
 #: Kinds of keys that a client's certificate may have (RFC 8422 §5.5: EdDSA counts as ECDSA).
