@@ -20,7 +20,7 @@ from tests.interop.base import (
 )
 from tests.support.pump import Link
 from tlswrite.errors import AlertReceived, CertificateError, CertificateRequired
-from tlswrite.iana import AlertDescription, CipherSuite, NamedGroup
+from tlswrite.iana import AlertDescription, CipherSuite, NamedGroup, ProtocolVersion
 
 SHORT = DATA[:40_000]
 
@@ -46,34 +46,77 @@ UNTRUSTED = (
 )
 
 
-class InteropSuite:
-    """Each test runs for the roles, suites, groups and key types that the peer has."""
+class PeerSuite:
+    """What both versions have in common. Each test runs for the roles that the peer has."""
 
     peer: ClassVar[Peer]
+    #: The only one that the peer is told.
+    version: ClassVar[ProtocolVersion] = ProtocolVersion.TLS_1_3
 
     @pytest.fixture(autouse=True)
     def _present(self, record_property: Any) -> None:
+        name = self.peer.name if self.version == ProtocolVersion.TLS_1_3 else f"{self.peer.name} 1.2"
         try:
             version = self.peer.version()
         except Missing as missing:
-            record_property("interop", (self.peer.name, "not here"))
+            record_property("interop", (name, "not here"))
             pytest.skip(f"{self.peer.name}: {missing}")
-        record_property("interop", (self.peer.name, version))
+        record_property("interop", (name, version))
+
+    def setup(self, **fields: Any) -> Setup:
+        return Setup(**{"flow": self.peer.flows[0], "version": self.version, **fields})
+
+    def _exchange(self, role: str, setup: Setup, directory: Path) -> Link:
+        with meeting(self.peer, role, setup, directory) as (link, session):
+            link.handshake()
+            session.exchange(link, SHORT)
+            session.finish(link)
+        assert link.connection.negotiated.version == self.version
+        return link
 
     def test_data_both_ways_and_clean_shutdown(self, role: str, tmp_path: Path) -> None:
         """More than 1 MiB each way; then each side sees the other's close_notify."""
-        setup = Setup(flow=self.peer.flows[0], alpn=("http/1.1",) if role in self.peer.alpn else ())
+        setup = self.setup(alpn=("http/1.1",) if role in self.peer.alpn else ())
         with meeting(self.peer, role, setup, tmp_path) as (link, session):
             link.handshake()
             session.exchange(link)
             seen = session.finish(link)
         assert seen.get("close_notify", True), seen
+        assert link.connection.negotiated.version == self.version
         if role in self.peer.alpn:
             assert link.connection.selected_alpn_protocol() == "http/1.1"
             assert seen.get("alpn", "http/1.1") == "http/1.1"
 
+    def test_client_certificate(self, role: str, tmp_path: Path) -> None:
+        if role not in self.peer.client_certificates:
+            pytest.skip(f"{self.peer.name} as {role} has no client certificates here")
+        with meeting(self.peer, role, self.setup(client_certificate=True), tmp_path) as (link, session):
+            link.handshake()
+            session.exchange(link, SHORT)
+            seen = session.finish(link)
+        assert seen.get("client", True), seen
+        if role == "client":
+            names = link.connection.getpeercert()["subjectAltName"]
+            assert names == (("DNS", "client.example"),)
+
+    def test_peer_closes_first(self, role: str, tmp_path: Path) -> None:
+        if "close" not in self.peer.flows:
+            pytest.skip(f"{self.peer.name} cannot be made to close first here")
+        with meeting(self.peer, role, self.setup(flow="close"), tmp_path) as (link, session):
+            link.handshake()
+            session.exchange(link)
+            session.close_first()
+            assert link.exchange(b"", None) == b""
+            link.close()
+            seen = session.wait()
+        assert seen.get("close_notify", True), seen
+
+
+class InteropSuite(PeerSuite):
+    """TLS 1.3."""
+
     def test_suite(self, role: str, suite: CipherSuite, tmp_path: Path) -> None:
-        setup = Setup(flow=self.peer.flows[0], suite=suite)
+        setup = self.setup(suite=suite)
         with meeting(self.peer, role, setup, tmp_path) as (link, session):
             link.handshake()
             session.exchange(link, SHORT)
@@ -84,7 +127,7 @@ class InteropSuite:
         """Restricted to one group on both sides, where the peer can be: no HelloRetryRequest then."""
         told = role in self.peer.chooses_groups
         groups = (group,) if told else ()
-        setup = Setup(flow=self.peer.flows[0], groups=groups, ours={"groups": (group,)})
+        setup = self.setup(groups=groups, ours={"groups": (group,)})
         with meeting(self.peer, role, setup, tmp_path) as (link, session):
             link.handshake()
             session.exchange(link, SHORT)
@@ -98,12 +141,12 @@ class InteropSuite:
         told = role in self.peer.chooses_groups
         if role == "client":
             groups = (NamedGroup.x25519, retry) if told else ()
-            setup = Setup(flow=self.peer.flows[0], groups=groups, ours={"groups": (retry,)})
+            setup = self.setup(groups=groups, ours={"groups": (retry,)})
         elif told:
             ours = {"groups": (NamedGroup.x25519, retry), "key_shares": (NamedGroup.x25519,)}
-            setup = Setup(flow=self.peer.flows[0], groups=(retry,), ours=ours)
+            setup = self.setup(groups=(retry,), ours=ours)
         else:
-            setup = Setup(flow=self.peer.flows[0], ours={"groups": (retry,), "key_shares": ()})
+            setup = self.setup(ours={"groups": (retry,), "key_shares": ()})
         with meeting(self.peer, role, setup, tmp_path) as (link, session):
             link.handshake()
             session.exchange(link, SHORT)
@@ -118,7 +161,7 @@ class InteropSuite:
         ours: dict[str, Any] = {"hello_retry_cookie": True}
         if not self.peer.cookie_alone:
             ours["groups"] = (self.peer.retry_group,)
-        setup = Setup(flow=self.peer.flows[0], ours=ours)
+        setup = self.setup(ours=ours)
         with meeting(self.peer, "client", setup, tmp_path) as (link, session):
             link.handshake()
             session.exchange(link, SHORT)
@@ -129,50 +172,30 @@ class InteropSuite:
     def test_option(self, role: str, option: dict[str, Any], tmp_path: Path) -> None:
         """Settings of ours that change what is on the wire and that no peer may mind."""
         if role == "server" or not option.keys() & CLIENT_OPTIONS:
-            self._exchange(role, Setup(flow=self.peer.flows[0], ours=option), tmp_path)
+            self._exchange(role, self.setup(ours=option), tmp_path)
 
     def test_record_size_limit(self, role: str, tmp_path: Path) -> None:
         _skip_unless(role in self.peer.record_size_limit, f"{self.peer.name} has no record_size_limit")
         limit = 700
-        setup = Setup(flow=self.peer.flows[0], ours={"record_size_limit": limit})
+        setup = self.setup(ours={"record_size_limit": limit})
         link = self._exchange(role, setup, tmp_path)
         sizes = [size for content_type, size in _records(link.wire_in) if content_type == 23]
         assert max(sizes) == limit + 16  # our limit counts the content and its type, not the tag
 
-    def _exchange(self, role: str, setup: Setup, directory: Path) -> Link:
-        with meeting(self.peer, role, setup, directory) as (link, session):
-            link.handshake()
-            session.exchange(link, SHORT)
-            session.finish(link)
-        return link
-
     def test_server_key_type(self, role: str, key_type: str, tmp_path: Path) -> None:
-        setup = Setup(flow=self.peer.flows[0], key_type=key_type)
+        setup = self.setup(key_type=key_type)
         with meeting(self.peer, role, setup, tmp_path) as (link, session):
             link.handshake()
             session.exchange(link, SHORT)
             session.finish(link)
-
-    def test_client_certificate(self, role: str, tmp_path: Path) -> None:
-        if role not in self.peer.client_certificates:
-            pytest.skip(f"{self.peer.name} as {role} has no client certificates here")
-        setup = Setup(flow=self.peer.flows[0], client_certificate=True)
-        with meeting(self.peer, role, setup, tmp_path) as (link, session):
-            link.handshake()
-            session.exchange(link, SHORT)
-            seen = session.finish(link)
-        assert seen.get("client", True), seen
-        if role == "client":
-            names = link.connection.getpeercert()["subjectAltName"]
-            assert names == (("DNS", "client.example"),)
 
     def test_no_client_certificate(self, role: str, tmp_path: Path) -> None:
         """A client without a certificate is refused by the server that requires one, by an alert."""
         if role == "server":
             _skip_unless(role in self.peer.verifies, f"{self.peer.name} lets such clients in")
-            setup = Setup(flow=self.peer.flows[0], client_certificate=True, ours={"credentials": None})
+            setup = self.setup(client_certificate=True, ours={"credentials": None})
         else:
-            setup = Setup(flow=self.peer.flows[0], ours={"verify_mode": ssl.CERT_REQUIRED})
+            setup = self.setup(ours={"verify_mode": ssl.CERT_REQUIRED})
         with meeting(self.peer, role, setup, tmp_path) as (link, session):
             if role == "client":
                 with pytest.raises(CertificateRequired):
@@ -187,7 +210,7 @@ class InteropSuite:
     def test_untrusted_server(self, role: str, tmp_path: Path) -> None:
         """A certificate of an unknown authority is refused by the client, by an alert."""
         _skip_unless(role == "server" or role in self.peer.verifies, f"{self.peer.name} verifies no server")
-        setup = Setup(flow=self.peer.flows[0], untrusted=True)
+        setup = self.setup(untrusted=True)
         with meeting(self.peer, role, setup, tmp_path) as (link, session):
             if role == "server":
                 with pytest.raises(CertificateError) as refused:
@@ -201,7 +224,7 @@ class InteropSuite:
 
     def test_key_update_by_us(self, role: str, tmp_path: Path) -> None:
         """We change our keys and ask the peer to, in the middle of data both ways."""
-        setup = Setup(flow=self.peer.flows[0])
+        setup = self.setup()
         with meeting(self.peer, role, setup, tmp_path) as (link, session):
             link.handshake()
             session.exchange(link, SHORT)
@@ -215,18 +238,6 @@ class InteropSuite:
             assert read_key(link) is not before, "the peer did not answer with a KeyUpdate"
             seen = session.finish(link)
         assert seen.get("key_updates", 2) == 2
-
-    def test_peer_closes_first(self, role: str, tmp_path: Path) -> None:
-        if "close" not in self.peer.flows:
-            pytest.skip(f"{self.peer.name} cannot be made to close first here")
-        with meeting(self.peer, role, Setup(flow="close"), tmp_path) as (link, session):
-            link.handshake()
-            session.exchange(link)
-            session.close_first()
-            assert link.exchange(b"", None) == b""
-            link.close()
-            seen = session.wait()
-        assert seen.get("close_notify", True), seen
 
     def test_half_close_by_us(self, role: str, tmp_path: Path) -> None:
         """After our close_notify the peer still sends 1 MiB, and we read it."""

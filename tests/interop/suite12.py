@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import ssl
 from pathlib import Path
-from typing import Any, ClassVar
 
 import pytest
 
-from tests.interop.base import Missing, Peer, Setup, meeting
-from tests.interop.suite import NO_CERTIFICATE, SHORT, UNTRUSTED, read_key
-from tests.support.pump import Link
+from tests.interop.base import Peer, Setup, meeting
+from tests.interop.suite import NO_CERTIFICATE, SHORT, UNTRUSTED, PeerSuite, read_key
 from tlswrite.crypto.suites import SUITES, TLS12_SUITES, TLS13_SUITES
 from tlswrite.errors import AlertReceived, CertificateError, HandshakeFailure, ProtocolVersionError, TLSError
 from tlswrite.iana import AlertDescription, CipherSuite, NamedGroup, ProtocolVersion
@@ -23,72 +21,31 @@ ONLY_1_2 = {"cipher_suites": TLS12_SUITES}
 ONLY_1_3 = {"cipher_suites": TLS13_SUITES}
 
 
-class InteropSuite12:
-    """Each test runs for the roles, suites, groups and key types that the peer has in TLS 1.2.
+class InteropSuite12(PeerSuite):
+    """Each test runs for the suites, groups and key types too that the peer has in TLS 1.2.
 
     The engine offers and takes both versions; the peer has but this one.
     """
 
-    peer: ClassVar[Peer]
+    version = TLS_1_2
 
-    @pytest.fixture(autouse=True)
-    def _present(self, record_property: Any) -> None:
-        try:
-            version = self.peer.version()
-        except Missing as missing:
-            record_property("interop", (f"{self.peer.name} 1.2", "not here"))
-            pytest.skip(f"{self.peer.name}: {missing}")
-        record_property("interop", (f"{self.peer.name} 1.2", version))
-
-    def setup(self, **fields: Any) -> Setup:
-        return Setup(**{"flow": self.peer.flows[0], "version": TLS_1_2, **fields})
-
-    def exchange(self, role: str, setup: Setup, directory: Path) -> Link:
-        with meeting(self.peer, role, setup, directory) as (link, session):
-            link.handshake()
-            session.exchange(link, SHORT)
-            session.finish(link)
-        assert link.connection.version() == "TLSv1.2"
-        return link
-
-    def test_data_both_ways_and_clean_shutdown(self, role: str, tmp_path: Path) -> None:
-        """More than 1 MiB each way; then each side sees the other's close_notify."""
-        setup = self.setup(alpn=("http/1.1",) if role in self.peer.alpn else ())
-        with meeting(self.peer, role, setup, tmp_path) as (link, session):
-            link.handshake()
-            session.exchange(link)
-            seen = session.finish(link)
-        assert seen.get("close_notify", True), seen
+    def test_the_keys_are_bound_to_the_handshake(self, role: str, tmp_path: Path) -> None:
+        link = self._exchange(role, self.setup(), tmp_path)
         assert link.connection.negotiated.extended_main_secret
-        if role in self.peer.alpn:
-            assert link.connection.selected_alpn_protocol() == "http/1.1"
-            assert seen.get("alpn", "http/1.1") == "http/1.1"
 
     def test_suite(self, role: str, suite: CipherSuite, tmp_path: Path) -> None:
         setup = self.setup(suite=suite, key_type=KEY_TYPE[SUITES[suite].authentication])
-        link = self.exchange(role, setup, tmp_path)
+        link = self._exchange(role, setup, tmp_path)
         assert link.connection.cipher()[0] == SUITES[suite].openssl_name
 
     def test_group(self, role: str, group: NamedGroup, tmp_path: Path) -> None:
         told = role in self.peer.chooses_groups
         setup = self.setup(groups=(group,) if told else (), ours={"groups": (group,)}, key_type="rsa")
-        link = self.exchange(role, setup, tmp_path)
+        link = self._exchange(role, setup, tmp_path)
         assert link.connection.group() == group.name
 
     def test_server_key_type(self, role: str, key_type: str, tmp_path: Path) -> None:
-        self.exchange(role, self.setup(key_type=key_type), tmp_path)
-
-    def test_client_certificate(self, role: str, tmp_path: Path) -> None:
-        if role not in self.peer.client_certificates:
-            pytest.skip(f"{self.peer.name} as {role} has no client certificates here")
-        with meeting(self.peer, role, self.setup(client_certificate=True), tmp_path) as (link, session):
-            link.handshake()
-            session.exchange(link, SHORT)
-            seen = session.finish(link)
-        assert seen.get("client", True), seen
-        if role == "client":
-            names = link.connection.getpeercert()["subjectAltName"]
-            assert names == (("DNS", "client.example"),)
+        self._exchange(role, self.setup(key_type=key_type), tmp_path)
 
     def test_no_client_certificate(self, role: str, tmp_path: Path) -> None:
         """A client without a certificate is refused by the server that requires one, by an alert."""
@@ -124,21 +81,10 @@ class InteropSuite12:
                 assert isinstance(caught.value, AlertReceived) and caught.value.received in UNTRUSTED
             session.failed(link)
 
-    def test_peer_closes_first(self, role: str, tmp_path: Path) -> None:
-        if "close" not in self.peer.flows:
-            pytest.skip(f"{self.peer.name} cannot be made to close first here")
-        with meeting(self.peer, role, self.setup(flow="close"), tmp_path) as (link, session):
-            link.handshake()
-            session.exchange(link)
-            session.close_first()
-            assert link.exchange(b"", None) == b""
-            link.close()
-            session.wait()
-
     def test_record_size_limit(self, role: str, tmp_path: Path) -> None:
         if role not in self.peer.record_size_limit:
             pytest.skip(f"{self.peer.name} has no record_size_limit")
-        link = self.exchange(role, self.setup(ours={"record_size_limit": 700}), tmp_path)
+        link = self._exchange(role, self.setup(ours={"record_size_limit": 700}), tmp_path)
         # RFC 8449 §4: in TLS 1.2 the plaintext counts; AES-GCM adds 8 bytes of nonce, and all add a tag.
         suite = link.connection.negotiated.suite
         assert max(sizes(link.wire_in)) == 700 + suite.explicit_nonce + suite.tag
@@ -148,7 +94,7 @@ class InteropSuite12:
             pytest.skip(f"{self.peer.name} has no max_fragment_length")
         ours = {"max_fragment_length": 1024} if role == "server" else {}
         setup = self.setup(ours=ours, max_fragment_length=None if role == "server" else 1024)
-        link = self.exchange(role, setup, tmp_path)
+        link = self._exchange(role, setup, tmp_path)
         for wire in (link.wire_in, link.wire_out):
             assert max(sizes(wire)) <= 1024 + 8 + 16
 
