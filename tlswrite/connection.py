@@ -36,7 +36,7 @@ from tlswrite.record.codes import CONTROL, WANT_READ, WANT_WRITE, ZERO_RETURN
 from tlswrite.record.receive import OUT_ROOM, ReceivePath
 from tlswrite.record.send import SendPath
 
-__all__ = ["Buffer", "TLSConnection"]
+__all__ = ["Buffer", "ConnectionFactory", "TLSConnection"]
 
 #: Any object with the buffer protocol (collections.abc.Buffer of Python 3.12).
 Buffer = Any
@@ -268,6 +268,16 @@ class TLSConnection(Facts):
     # ---- the driver's face --------------------------------------------------------------------------
 
     @property
+    def sslcontext(self) -> Any:
+        """What `get_extra_info("sslcontext")` gives: the configuration, or what stands for it."""
+        return self.config
+
+    @property
+    def ssl_object(self) -> Any:
+        """What `get_extra_info("ssl_object")` gives: this connection, or a face of it that applications know."""
+        return self
+
+    @property
     def handshake_complete(self) -> bool:
         return self._control.negotiated is not None
 
@@ -435,6 +445,21 @@ class TLSConnection(Facts):
         role = "server" if isinstance(self.config, ServerConfig) else "client"
         state = f"failed: {self._error}" if self._error is not None else self.state
         return f"<TLSConnection {role} {state}>"
+
+
+class ConnectionFactory:
+    """What carriers take besides a configuration: something that makes the connections (the drop-in SSLContext)."""
+
+    __slots__ = ()
+
+    def new_connection(self, *, server_side: bool, server_hostname: str | None = None) -> TLSConnection:
+        """A connection of that role; raises what the application's mistake in its settings calls for."""
+        raise NotImplementedError
+
+    @property
+    def refusal(self) -> str | None:
+        """Why it makes no connections and is to be left to others, in words; None where it does."""
+        return None
 
 
 def _bare(exc: TLSError) -> TLSError:

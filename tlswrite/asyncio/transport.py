@@ -118,9 +118,9 @@ class Transport(ReadSide):
         if name == "sockname":
             return self._sockname
         if name == "ssl_object":
-            return self._connection
+            return self._connection.ssl_object
         if name == "sslcontext":
-            return self._connection.config
+            return self._connection.sslcontext
         if name == "cipher":
             return self._connection.cipher()
         if name == "peercert":
