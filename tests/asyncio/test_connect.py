@@ -22,8 +22,7 @@ from tlswrite.asyncio import (
     create_unix_connection,
     create_unix_server,
 )
-from tlswrite.asyncio.connect import as_client_config, check_timeouts, resolve
-from tlswrite.config import ClientConfig
+from tlswrite.asyncio.connect import resolve
 from tlswrite.errors import CertificateError, ConfigurationError
 
 CLIENT = engine.client_config()
@@ -258,8 +257,8 @@ async def test_without_ssl_its_parameters_mean_nothing(name: str) -> None:
     ("given", "message"),
     [
         (SERVER, "got a ServerConfig, but this side is the client"),
-        (ssl.create_default_context(), "an ssl.SSLContext: its settings cannot be read"),
-        ("tls", "takes True or a tlswrite.ClientConfig, not str"),
+        (ssl.create_default_context(), "an ssl.SSLContext, whose settings cannot be read"),
+        ("tls", "takes True, a tlswrite.ClientConfig or a tlswrite.SSLContext, not str"),
     ],
 )
 async def test_w03_the_client_needs_a_clients_configuration(given: Any, message: str) -> None:
@@ -271,7 +270,7 @@ async def test_w03_the_client_needs_a_clients_configuration(given: Any, message:
     ("given", "message"),
     [
         (CLIENT, "got a ClientConfig, but this side is the server"),
-        (True, "takes a tlswrite.ServerConfig, not True"),
+        (True, "takes a tlswrite.ServerConfig or a tlswrite.SSLContext, not True"),
     ],
 )
 async def test_w03_the_server_needs_a_servers_configuration(given: Any, message: str) -> None:
@@ -279,17 +278,6 @@ async def test_w03_the_server_needs_a_servers_configuration(given: Any, message:
         await connect_accepted_socket(Recorder, sock, ssl=given)
     with pytest.raises(TypeError, match=message):
         await create_server(Recorder, "127.0.0.1", 0, ssl=given)
-
-
-def test_true_means_the_systems_anchors() -> None:
-    config = as_client_config(True)
-    assert isinstance(config, ClientConfig)
-    assert config.check_hostname
-
-
-def test_timeouts_are_asyncios() -> None:
-    assert check_timeouts(None, None) == (60.0, 30.0)
-    assert check_timeouts(1.5, 2.5) == (1.5, 2.5)
 
 
 async def test_a_factory_that_raises_closes_the_socket() -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from tests.support.engine import ECDHE, HOST, ONLY_1_2, client_config, issued, server_config
 from tlswrite import ClientConfig, SessionCache, open_connection, start_server
-from tlswrite.asyncio.connect import as_client_config
+from tlswrite.asyncio.settings import default_client_config
 
 ROOT = Path(__file__).resolve().parents[2]
 VERSIONS = {"TLS 1.3": {}, "TLS 1.2": ONLY_1_2}
@@ -87,8 +87,8 @@ async def test_tickets_for_a_client_that_only_writes_and_closes() -> None:
 
 def test_ssl_true_is_one_configuration() -> None:
     # So that connections made with ssl=True have their sessions in common.
-    assert as_client_config(True) is as_client_config(True)
-    assert as_client_config(True).session_cache is not None
+    assert default_client_config() is default_client_config()
+    assert default_client_config().session_cache is not None
 
 
 # ---- two processes ------------------------------------------------------------------------------------------

@@ -8,6 +8,7 @@
 | lifecycle, linger | the socket's registrations, errors, end |
 | flow | watermarks |
 | buffers | the buffers that a loop's connections share |
+| settings | what `ssl=` and its companions mean |
 | connect | `create_connection` and its relatives |
 | server | `Server`, `create_server` and its relatives |
 | streams | `open_connection`, `start_server` and the unix pair |

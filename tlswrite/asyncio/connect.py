@@ -9,30 +9,35 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-import ssl as stdlib_ssl
 from collections.abc import Callable, Sequence
-from functools import cache
 from typing import Any, TypeVar, cast
 
 from aiohappyeyeballs import start_connection
 
-from tlswrite import limits
+from tlswrite.asyncio.settings import (
+    check_stream_socket,
+    check_timeouts,
+    client_connection,
+    refuse_without_ssl,
+    server_connections,
+)
 from tlswrite.asyncio.transport import Transport
 from tlswrite.config import ClientConfig, ServerConfig
-from tlswrite.connection import TLSConnection
+from tlswrite.connection import ConnectionFactory, TLSConnection
 
 __all__ = [
     "AddressInfo",
-    "as_client_config",
-    "as_server_config",
-    "check_stream_socket",
-    "check_timeouts",
+    "ClientSSL",
+    "ServerSSL",
     "connect_accepted_socket",
     "create_connection",
     "create_unix_connection",
-    "refuse_without_ssl",
     "resolve",
 ]
+
+#: What `ssl=` takes, None besides.
+ClientSSL = ClientConfig | ConnectionFactory | bool
+ServerSSL = ServerConfig | ConnectionFactory
 
 _P = TypeVar("_P", bound=asyncio.BaseProtocol)
 
@@ -45,7 +50,7 @@ async def create_connection(
     host: str | None = None,
     port: int | str | None = None,
     *,
-    ssl: ClientConfig | bool | None = None,
+    ssl: ClientSSL | None = None,
     family: int = 0,
     proto: int = 0,
     flags: int = 0,
@@ -60,9 +65,9 @@ async def create_connection(
 ) -> tuple[asyncio.Transport, _P]:
     """`loop.create_connection` over TLS: connect, shake hands, and return (transport, protocol).
 
-    `ssl` is True (verify against the system's anchors) or a ClientConfig; None gives a connection without
-    TLS. `server_hostname` is the name to verify, `host` unless given. Timeouts are in seconds: 60 for the
-    handshake, 30 without progress for the shutdown.
+    `ssl` is True (verify against the system's anchors), a ClientConfig or a `tlswrite.SSLContext`; None gives
+    a connection without TLS. `server_hostname` is the name to verify, `host` unless given. Timeouts are in
+    seconds: 60 for the handshake, 30 without progress for the shutdown.
 
     Raises OSError where no address can be connected to (an ExceptionGroup of all with `all_errors`), TLSError
     where the handshake fails (CertificateError for the peer's certificate), ConnectionAbortedError where it
@@ -85,14 +90,13 @@ async def create_connection(
             plain["all_errors"] = True
         method: Any = loop.create_connection
         return cast("tuple[asyncio.Transport, _P]", await method(protocol_factory, host, port, **plain))
-    config = as_client_config(ssl)
     timeouts = check_timeouts(ssl_handshake_timeout, ssl_shutdown_timeout)
     if server_hostname is None:
         if not host:
             raise ValueError("You must set server_hostname when using ssl without a host")
         server_hostname = host
     # Before anything is connected: a configuration that cannot work fails at once.
-    connection = TLSConnection(config, server_hostname=server_hostname or None)
+    connection = client_connection(ssl, server_hostname)
     if host is not None or port is not None:
         if sock is not None:
             raise ValueError("host/port and sock can not be specified at the same time")
@@ -119,7 +123,7 @@ async def create_unix_connection(
     protocol_factory: Callable[[], _P],
     path: str | bytes | os.PathLike[str] | None = None,
     *,
-    ssl: ClientConfig | bool | None = None,
+    ssl: ClientSSL | None = None,
     sock: socket.socket | None = None,
     server_hostname: str | None = None,
     ssl_handshake_timeout: float | None = None,
@@ -133,11 +137,10 @@ async def create_unix_connection(
             "tuple[asyncio.Transport, _P]",
             await loop.create_unix_connection(protocol_factory, cast(str, path), sock=sock),
         )
-    config = as_client_config(ssl)
     timeouts = check_timeouts(ssl_handshake_timeout, ssl_shutdown_timeout)
     if server_hostname is None:
         raise ValueError("you have to pass server_hostname when using ssl")
-    connection = TLSConnection(config, server_hostname=server_hostname or None)
+    connection = client_connection(ssl, server_hostname)
     if path is not None:
         if sock is not None:
             raise ValueError("path and sock can not be specified at the same time")
@@ -159,7 +162,7 @@ async def connect_accepted_socket(
     protocol_factory: Callable[[], _P],
     sock: socket.socket,
     *,
-    ssl: ServerConfig | None = None,
+    ssl: ServerSSL | None = None,
     ssl_handshake_timeout: float | None = None,
     ssl_shutdown_timeout: float | None = None,
 ) -> tuple[asyncio.Transport, _P]:
@@ -171,46 +174,9 @@ async def connect_accepted_socket(
         return cast(
             "tuple[asyncio.Transport, _P]", await loop.connect_accepted_socket(protocol_factory, sock)
         )
-    connection = TLSConnection(as_server_config(ssl))
+    connection = server_connections(ssl)()
     timeouts = check_timeouts(ssl_handshake_timeout, ssl_shutdown_timeout)
     return await _shake_hands(loop, sock, protocol_factory, connection, timeouts)
-
-
-# ---- what servers share ---------------------------------------------------------------------------
-
-
-def as_client_config(ssl: Any) -> ClientConfig:
-    """What `ssl=` of a client means: True, or a configuration."""
-    if ssl is True:
-        return _default_client_config()
-    if isinstance(ssl, ClientConfig):
-        return ssl
-    if isinstance(ssl, ServerConfig):
-        raise TypeError("ssl= got a ServerConfig, but this side is the client: give a ClientConfig")
-    raise TypeError(f"ssl= takes True or a tlswrite.ClientConfig, not {_kind(ssl)}")
-
-
-@cache
-def _default_client_config() -> ClientConfig:
-    """One for all connections, so that they share its sessions."""
-    return ClientConfig()
-
-
-def as_server_config(ssl: Any) -> ServerConfig:
-    """What `ssl=` of a server means: a configuration."""
-    if isinstance(ssl, ServerConfig):
-        return ssl
-    if isinstance(ssl, ClientConfig):
-        raise TypeError("ssl= got a ClientConfig, but this side is the server: give a ServerConfig")
-    raise TypeError(f"ssl= takes a tlswrite.ServerConfig, not {_kind(ssl)}")
-
-
-def check_timeouts(handshake: float | None, shutdown: float | None) -> tuple[float, float]:
-    """The timeouts for handshake and shutdown, in seconds, with asyncio's defaults."""
-    return (
-        _check_timeout("ssl_handshake_timeout", handshake, limits.HANDSHAKE_TIMEOUT),
-        _check_timeout("ssl_shutdown_timeout", shutdown, limits.SHUTDOWN_TIMEOUT),
-    )
 
 
 async def resolve(
@@ -231,25 +197,6 @@ async def resolve(
     if not infos:
         raise OSError("getaddrinfo() returned empty list")
     return infos
-
-
-def refuse_without_ssl(
-    server_hostname: str | None, handshake_timeout: float | None, shutdown_timeout: float | None
-) -> None:
-    for name, value in (
-        ("server_hostname", server_hostname),
-        ("ssl_handshake_timeout", handshake_timeout),
-        ("ssl_shutdown_timeout", shutdown_timeout),
-    ):
-        if value is not None:
-            raise ValueError(f"{name} is only meaningful with ssl")
-
-
-def check_stream_socket(sock: socket.socket) -> None:
-    if isinstance(sock, stdlib_ssl.SSLSocket):
-        raise TypeError("Socket cannot be of type SSLSocket")
-    if sock.type != socket.SOCK_STREAM:
-        raise ValueError(f"A Stream Socket was expected, got {sock!r}")
 
 
 # ---- helpers --------------------------------------------------------------------------------------
@@ -362,17 +309,3 @@ def _literal(host: str | None, port: int | str | None, family: int, proto: int) 
             address = (host, number) if each == socket.AF_INET else (host, number, 0, 0)
             return each, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", address
     return None
-
-
-def _check_timeout(name: str, value: float | None, default: float) -> float:
-    if value is None:
-        return default
-    if value <= 0:
-        raise ValueError(f"{name} should be a positive number, got {value}")
-    return value
-
-
-def _kind(ssl: Any) -> str:
-    if isinstance(ssl, stdlib_ssl.SSLContext):
-        return "an ssl.SSLContext: its settings cannot be read, write them as a configuration"
-    return repr(ssl) if isinstance(ssl, bool) else type(ssl).__name__

@@ -23,17 +23,15 @@ from asyncio.trsock import TransportSocket
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final, cast
 
-from tlswrite.asyncio.connect import (
-    AddressInfo,
-    as_server_config,
+from tlswrite.asyncio.connect import AddressInfo, ServerSSL, resolve
+from tlswrite.asyncio.lifecycle import Attachable, Lifecycle, logger
+from tlswrite.asyncio.settings import (
     check_stream_socket,
     check_timeouts,
     refuse_without_ssl,
-    resolve,
+    server_connections,
 )
-from tlswrite.asyncio.lifecycle import Attachable, Lifecycle, logger
 from tlswrite.asyncio.transport import Transport
-from tlswrite.config import ServerConfig
 from tlswrite.connection import TLSConnection
 
 __all__ = ["ACCEPT_RETRY_DELAY", "Server", "create_server", "create_unix_server"]
@@ -71,7 +69,7 @@ class Server(Attachable, asyncio.AbstractServer):
         loop: asyncio.AbstractEventLoop,
         sockets: list[socket.socket],
         protocol_factory: _ProtocolFactory,
-        config: ServerConfig,
+        connections: Callable[[], TLSConnection],
         backlog: int,
         timeouts: tuple[float, float],
         unlink: tuple[str | bytes, int] | None = None,
@@ -79,7 +77,7 @@ class Server(Attachable, asyncio.AbstractServer):
         self._loop = loop
         self._sockets: list[socket.socket] | None = sockets
         self._protocol_factory = protocol_factory
-        self._config = config
+        self._new_connection = connections
         self._backlog = backlog
         self._handshake_timeout, self._shutdown_timeout = timeouts
         self._unlink = unlink
@@ -223,7 +221,7 @@ class Server(Attachable, asyncio.AbstractServer):
                 self._loop,
                 sock,
                 self._protocol_factory(),
-                TLSConnection(self._config),
+                self._new_connection(),
                 server=self,
                 peername=address,
                 handshake_timeout=self._handshake_timeout,
@@ -285,7 +283,7 @@ async def create_server(
     flags: int = socket.AI_PASSIVE,
     sock: socket.socket | None = None,
     backlog: int = 100,
-    ssl: ServerConfig | None = None,
+    ssl: ServerSSL | None = None,
     reuse_address: bool | None = None,
     reuse_port: bool | None = None,
     keep_alive: bool | None = None,
@@ -293,7 +291,7 @@ async def create_server(
     ssl_shutdown_timeout: float | None = None,
     start_serving: bool = True,
 ) -> asyncio.AbstractServer:
-    """`loop.create_server` over TLS; `ssl` is a ServerConfig, and None gives the loop's own server.
+    """`loop.create_server` over TLS; `ssl` is a ServerConfig or a `tlswrite.SSLContext`, None gives the loop's own.
 
     Raises OSError where an address cannot be bound, TypeError and ValueError for arguments that cannot work.
     """
@@ -313,7 +311,7 @@ async def create_server(
             plain["keep_alive"] = keep_alive
         method: Any = loop.create_server
         return cast(asyncio.AbstractServer, await method(protocol_factory, host, port, **plain))
-    config = as_server_config(ssl)
+    connections = server_connections(ssl)
     timeouts = check_timeouts(ssl_handshake_timeout, ssl_shutdown_timeout)
     if host is not None or port is not None:
         if sock is not None:
@@ -331,7 +329,7 @@ async def create_server(
     else:
         check_stream_socket(sock)
         sockets = [sock]
-    return await _serve(loop, sockets, protocol_factory, config, backlog, timeouts, start_serving)
+    return await _serve(loop, sockets, protocol_factory, connections, backlog, timeouts, start_serving)
 
 
 async def create_unix_server(
@@ -340,7 +338,7 @@ async def create_unix_server(
     *,
     sock: socket.socket | None = None,
     backlog: int = 100,
-    ssl: ServerConfig | None = None,
+    ssl: ServerSSL | None = None,
     ssl_handshake_timeout: float | None = None,
     ssl_shutdown_timeout: float | None = None,
     start_serving: bool = True,
@@ -357,7 +355,7 @@ async def create_unix_server(
             backlog=backlog,
             start_serving=start_serving,
         )
-    config = as_server_config(ssl)
+    connections = server_connections(ssl)
     timeouts = check_timeouts(ssl_handshake_timeout, ssl_shutdown_timeout)
     if path is not None:
         if sock is not None:
@@ -374,7 +372,7 @@ async def create_unix_server(
     if cleanup_socket and name and not _is_abstract(name):
         with contextlib.suppress(OSError):
             unlink = name, os.stat(name).st_ino
-    return await _serve(loop, [sock], protocol_factory, config, backlog, timeouts, start_serving, unlink)
+    return await _serve(loop, [sock], protocol_factory, connections, backlog, timeouts, start_serving, unlink)
 
 
 # ---- helpers --------------------------------------------------------------------------------------
@@ -384,7 +382,7 @@ async def _serve(
     loop: asyncio.AbstractEventLoop,
     sockets: list[socket.socket],
     protocol_factory: _ProtocolFactory,
-    config: ServerConfig,
+    connections: Callable[[], TLSConnection],
     backlog: int,
     timeouts: tuple[float, float],
     start_serving: bool,
@@ -392,7 +390,7 @@ async def _serve(
 ) -> Server:
     for sock in sockets:
         sock.setblocking(False)
-    server = Server(loop, sockets, protocol_factory, config, backlog, timeouts, unlink)
+    server = Server(loop, sockets, protocol_factory, connections, backlog, timeouts, unlink)
     if start_serving:
         try:
             await server.start_serving()
