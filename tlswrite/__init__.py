@@ -51,9 +51,12 @@ if TYPE_CHECKING:
         create_server,
         create_unix_connection,
         create_unix_server,
+        new_event_loop,
         open_connection,
         open_unix_connection,
+        run,
         start_server,
+        start_tls,
         start_unix_server,
     )
     from tlswrite.sync import TLSSocket
@@ -79,9 +82,12 @@ __all__ = [
     "create_server",
     "create_unix_connection",
     "create_unix_server",
+    "new_event_loop",
     "open_connection",
     "open_unix_connection",
+    "run",
     "start_server",
+    "start_tls",
     "start_unix_server",
 ]
 

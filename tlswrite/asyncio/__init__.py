@@ -12,13 +12,18 @@
 | connect | `create_connection` and its relatives |
 | server | `Server`, `create_server` and its relatives |
 | streams | `open_connection`, `start_server` and the unix pair |
+| upgrade, layered | TLS on a connection that exists; over any transport |
+| sendfile | `loop.sendfile` |
+| loop | event loops that make all these by their own methods |
 """
 
 from tlswrite.asyncio.connect import connect_accepted_socket, create_connection, create_unix_connection
+from tlswrite.asyncio.loop import new_event_loop, run
 from tlswrite.asyncio.sending import Sending
 from tlswrite.asyncio.server import Server, create_server, create_unix_server
 from tlswrite.asyncio.streams import open_connection, open_unix_connection, start_server, start_unix_server
 from tlswrite.asyncio.transport import Transport
+from tlswrite.asyncio.upgrade import start_tls
 
 __all__ = [
     "Sending",
@@ -29,8 +34,11 @@ __all__ = [
     "create_server",
     "create_unix_connection",
     "create_unix_server",
+    "new_event_loop",
     "open_connection",
     "open_unix_connection",
+    "run",
     "start_server",
+    "start_tls",
     "start_unix_server",
 ]

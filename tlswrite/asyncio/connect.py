@@ -14,6 +14,7 @@ from typing import Any, TypeVar, cast
 
 from aiohappyeyeballs import start_connection
 
+from tlswrite.asyncio.layered import LayeredTransport, Pipe
 from tlswrite.asyncio.settings import (
     check_stream_socket,
     check_timeouts,
@@ -33,6 +34,8 @@ __all__ = [
     "create_connection",
     "create_unix_connection",
     "resolve",
+    "shake_hands",
+    "watches_sockets",
 ]
 
 #: What `ssl=` takes, None besides.
@@ -116,7 +119,7 @@ async def create_connection(
         raise ValueError("host and port was not specified and no sock specified")
     else:
         check_stream_socket(sock)
-    return await _shake_hands(loop, sock, protocol_factory, connection, timeouts)
+    return await _over_socket(loop, sock, protocol_factory, connection, timeouts)
 
 
 async def create_unix_connection(
@@ -155,7 +158,7 @@ async def create_unix_connection(
         raise ValueError("no path and sock were specified")
     elif sock.family != socket.AF_UNIX or sock.type != socket.SOCK_STREAM:
         raise ValueError(f"A UNIX Domain Stream Socket was expected, got {sock!r}")
-    return await _shake_hands(loop, sock, protocol_factory, connection, timeouts)
+    return await _over_socket(loop, sock, protocol_factory, connection, timeouts)
 
 
 async def connect_accepted_socket(
@@ -176,7 +179,7 @@ async def connect_accepted_socket(
         )
     connection = server_connections(ssl)()
     timeouts = check_timeouts(ssl_handshake_timeout, ssl_shutdown_timeout)
-    return await _shake_hands(loop, sock, protocol_factory, connection, timeouts)
+    return await _over_socket(loop, sock, protocol_factory, connection, timeouts)
 
 
 async def resolve(
@@ -202,7 +205,7 @@ async def resolve(
 # ---- helpers --------------------------------------------------------------------------------------
 
 
-async def _shake_hands(
+async def _over_socket(
     loop: asyncio.AbstractEventLoop,
     sock: socket.socket,
     protocol_factory: Callable[[], _P],
@@ -210,22 +213,29 @@ async def _shake_hands(
     timeouts: tuple[float, float],
 ) -> tuple[asyncio.Transport, _P]:
     """Own `sock` and make a transport of it; whatever goes wrong, the socket is closed."""
+    options: dict[str, Any] = {
+        "waiter": loop.create_future(),
+        "handshake_timeout": timeouts[0],
+        "shutdown_timeout": timeouts[1],
+    }
+    transport: Transport
     try:
         sock.setblocking(False)
         protocol = protocol_factory()
-        waiter = loop.create_future()
-        transport = Transport(
-            loop,
-            sock,
-            protocol,
-            connection,
-            waiter=waiter,
-            handshake_timeout=timeouts[0],
-            shutdown_timeout=timeouts[1],
-        )
+        if watches_sockets(loop):
+            transport = Transport(loop, sock, protocol, connection, **options)
+        else:
+            _, pipe = await loop.create_connection(lambda: Pipe(loop), sock=sock)
+            transport = LayeredTransport(loop, pipe, protocol, connection, **options)
     except BaseException:
         sock.close()
         raise
+    await shake_hands(transport, options.pop("waiter"))
+    return transport, protocol
+
+
+async def shake_hands(transport: Transport, waiter: asyncio.Future[None]) -> None:
+    """Begin the handshake of a new transport and wait for its end; abort it where that fails or is cancelled."""
     try:
         transport.start()
         await waiter
@@ -236,7 +246,11 @@ async def _shake_hands(
     finally:
         # The waiter holds the error, the error this frame: without this, only the collector would free them.
         del waiter
-    return transport, protocol
+
+
+def watches_sockets(loop: asyncio.AbstractEventLoop) -> bool:
+    """Whether a loop has `add_reader`; Windows' proactor loop has not."""
+    return type(loop).add_reader is not asyncio.AbstractEventLoop.add_reader
 
 
 async def _connect(

@@ -16,17 +16,19 @@ __all__ = ["DEFAULT_HIGH_WATER", "FlowControl"]
 DEFAULT_HIGH_WATER: Final = 64 * 1024
 
 
-class FlowControl(asyncio.Transport):
+# `loop.sendfile` asks for that class, and for the names of its attributes; its methods are not used here.
+class FlowControl(asyncio.transports._FlowControlMixin):
     """The part of a transport that calls `pause_writing` and `resume_writing`, in turn (clause A03)."""
 
-    __slots__ = ("_high_water", "_loop", "_low_water", "_protocol", "_protocol_paused")
+    __slots__ = ("_protocol",)
 
     _protocol: Any
+    _loop: asyncio.AbstractEventLoop
+    _protocol_paused: bool
 
     def __init__(self, loop: asyncio.AbstractEventLoop, protocol: Any) -> None:
-        self._loop = loop
+        super().__init__(loop=loop)
         self._protocol = protocol
-        self._protocol_paused = False
         self._high_water = DEFAULT_HIGH_WATER
         self._low_water = DEFAULT_HIGH_WATER // 4
 

@@ -234,16 +234,20 @@ class Lifecycle(FlowControl):
             self._protocol = None
             sock, self._sock = self._sock, None
             assert sock is not None
-            if self._lingers and not self._peer_done:
-                linger(self._loop, sock, self._buffers)
-            else:
-                sock.close()
+            self._release(sock)
             server, self._server = self._server, None
             if server is not None:
                 server._detach(self)
             waiter, self._waiter = self._waiter, None
             if waiter is not None and not waiter.done():
                 waiter.set_exception(exc or ConnectionAbortedError("aborted in the TLS handshake"))
+
+    def _release(self, sock: socket.socket) -> None:
+        """Part with the socket: at once, or when nothing can be destroyed any more."""
+        if self._lingers and not self._peer_done:
+            linger(self._loop, sock, self._buffers)
+        else:
+            sock.close()
 
 
 def _bare(exc: _E) -> _E:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+from asyncio import constants
 from asyncio.trsock import TransportSocket
 from typing import Any
 
@@ -30,11 +31,16 @@ __all__ = ["Transport"]
 class Transport(ReadSide):
     """An asyncio transport that is a TLS connection.
 
-    Made by `create_connection`, servers and `connect_accepted_socket`; `start` begins the handshake.
-    `waiter` is woken when it is over. Timeouts are in seconds.
+    Made by `create_connection`, servers, `connect_accepted_socket` and `start_tls`; `start` begins the handshake.
+    `waiter` is woken when it is over. `upgraded`: the protocol had its connection_made from the transport that
+    was there before TLS. Timeouts are in seconds.
     """
 
     __slots__ = ("_handshake_timeout", "_last_size", "_peername", "_shutdown_timeout", "_sockname", "_timer")
+
+    #: asyncio's marks: its own `start_tls` may put TLS of its own over this, `sendfile` reads and writes.
+    _start_tls_compatible = True
+    _sendfile_compatible = constants._SendfileMode.FALLBACK
 
     def __init__(
         self,
@@ -46,10 +52,12 @@ class Transport(ReadSide):
         waiter: asyncio.Future[None] | None = None,
         server: Attachable | None = None,
         peername: Any = None,
+        upgraded: bool = False,
         handshake_timeout: float = limits.HANDSHAKE_TIMEOUT,
         shutdown_timeout: float = limits.SHUTDOWN_TIMEOUT,
     ) -> None:
         super().__init__(loop, sock, protocol, connection, waiter, server)
+        self._made = upgraded
         self._handshake_timeout = handshake_timeout
         self._shutdown_timeout = shutdown_timeout
         self._timer: asyncio.TimerHandle | None = None
@@ -148,18 +156,21 @@ class Transport(ReadSide):
 
     def _handshake_done(self) -> None:
         self._stop_timer()
-        self._connected = self._made = self._direct = self._fast_read = True
-        self._in_callback = True
-        try:
-            self._protocol.connection_made(self)
-        except (SystemExit, KeyboardInterrupt):
-            raise
-        except BaseException as exc:
-            self._callback_failed(exc, "connection_made")
-            return
-        finally:
-            self._in_callback = False
-            self._recent = 0.0
+        self._connected = self._direct = True
+        self._fast_read = not self._paused
+        if not self._made:
+            self._made = True
+            self._in_callback = True
+            try:
+                self._protocol.connection_made(self)
+            except (SystemExit, KeyboardInterrupt):
+                raise
+            except BaseException as exc:
+                self._callback_failed(exc, "connection_made")
+                return
+            finally:
+                self._in_callback = False
+                self._recent = 0.0
         waiter, self._waiter = self._waiter, None
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
