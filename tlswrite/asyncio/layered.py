@@ -50,8 +50,11 @@ class Pipe(asyncio.Protocol):
         self._lost = False
         #: The transport below takes no more.
         self._full = False
-        self._watched = False
+        #: What the owner waits for.
+        self._reads_watched = False
+        self._writes_watched = False
         self._telling = False
+        self._scheduled = False
         self._shut = False
         self._timer: asyncio.TimerHandle | None = None
         self._discard_left = limits.LINGER_BYTES
@@ -83,11 +86,19 @@ class Pipe(asyncio.Protocol):
         lower.set_protocol(self)
         # Who was not paused before is told now, if there is reason to.
         self._full = False
-        lower.set_write_buffer_limits(high=0)
+        self._set_limits()
         waits = lower.get_write_buffer_size() > 0
         was_paused = waits and not self._full
         self._full = waits
         return was_paused
+
+    def _set_limits(self) -> None:
+        """Be told whenever the transport below holds anything, and when it does no more."""
+        # asyncio's and uvloop's own TLS transports pause at their mark, others above it: 0 would lock those.
+        theirs = self._lower.get_extra_info("sslcontext") is not None and not isinstance(
+            self._lower, Transport
+        )
+        self._lower.set_write_buffer_limits(high=1 if theirs else 0, low=0)
 
     def attach(self, owner: LayeredTransport) -> None:
         """`owner` is told of readiness from now on."""
@@ -98,7 +109,7 @@ class Pipe(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._lower = transport
         self._pause()
-        self._lower.set_write_buffer_limits(high=0)
+        self._set_limits()
 
     def data_received(self, data: bytes) -> None:
         if self._timer is not None:
@@ -208,16 +219,27 @@ class Pipe(asyncio.Protocol):
 
     def watch_reads(self) -> None:
         """Call the owner's `_on_readable` whenever there is something to read."""
-        self._watched = True
+        self._reads_watched = True
         if self._incoming or self._ended:
             self._loop.call_soon(self._tell_reader)
         if not self._ended:
             self._resume()
 
     def ignore_reads(self) -> None:
-        self._watched = False
+        self._reads_watched = False
         if not self._ended:
             self._pause()
+
+    def watch_writes(self) -> None:
+        """Call the owner's `_on_writable` while the transport below takes more.
+
+        It is called whenever that one has become empty in any case: what it held counts as the owner's.
+        """
+        self._writes_watched = True
+        self._schedule_writer()
+
+    def ignore_writes(self) -> None:
+        self._writes_watched = False
 
     def _resume(self) -> None:
         if not self._lost and not self._lower.is_closing():
@@ -232,7 +254,7 @@ class Pipe(asyncio.Protocol):
             return
         self._telling = True
         try:
-            while self._watched and self._owner is not None and (self._incoming or self._ended):
+            while self._reads_watched and self._owner is not None and (self._incoming or self._ended):
                 self._run(self._owner._on_readable)
         finally:
             self._telling = False
@@ -240,6 +262,17 @@ class Pipe(asyncio.Protocol):
     def _tell_writer(self) -> None:
         if self._owner is not None:
             self._run(self._owner._on_writable)
+            self._schedule_writer()
+
+    def _schedule_writer(self) -> None:
+        if self._writes_watched and not (self._full or self._scheduled or self._lower.is_closing()):
+            self._scheduled = True
+            self._loop.call_soon(self._tell_scheduled)
+
+    def _tell_scheduled(self) -> None:
+        self._scheduled = False
+        if self._writes_watched and not self._full:
+            self._tell_writer()
 
     def _run(self, callback: Callable[[], None]) -> None:
         """Call the owner in its own context, as a loop would."""
@@ -297,13 +330,15 @@ class LayeredTransport(Transport):
             self._reading = False
             self._pipe.ignore_reads()
 
-    # The pipe calls `_on_writable` whenever the transport below is empty.
-
     def _watch_writes(self) -> None:
-        self._writing = True
+        if not self._writing:
+            self._writing = True
+            self._pipe.watch_writes()
 
     def _ignore_writes(self) -> None:
-        self._writing = False
+        if self._writing:
+            self._writing = False
+            self._pipe.ignore_writes()
 
     # ---- the end ------------------------------------------------------------------------------------
 

@@ -58,6 +58,7 @@ async def start_tls(
     else:
         connection = client_connection(sslcontext, server_hostname)
     handshake, shutdown = check_timeouts(ssl_handshake_timeout, ssl_shutdown_timeout)
+    _check_open(transport)
     early = _take_unread(protocol)
     reading = transport.is_reading()
     transport.pause_reading()
@@ -70,8 +71,7 @@ async def start_tls(
     new: Transport | None = None
     try:
         replaceable = not early and await _is_replaceable(transport)
-        if transport.is_closing():
-            raise ConnectionResetError("TLS cannot be started: the connection is closed")
+        _check_open(transport)
         if replaceable:
             new = UpgradedTransport(loop, transport, protocol, connection, **options)
         else:
@@ -86,6 +86,11 @@ async def start_tls(
     _tell_reader(protocol, new)
     await shake_hands(new, options.pop("waiter"))
     return new
+
+
+def _check_open(transport: Any) -> None:
+    if transport.is_closing():
+        raise ConnectionResetError("TLS cannot be started: the connection is closed")
 
 
 class _Retired(asyncio.Protocol):
