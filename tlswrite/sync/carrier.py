@@ -33,7 +33,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, Final
 
 from tlswrite import limits
-from tlswrite.config import ClientConfig, Mode, ServerConfig
+from tlswrite.config import Mode
 from tlswrite.connection import Buffer, TLSConnection
 from tlswrite.errors import SyscallError, TLSError, TruncationError, WantReadError, WantWriteError
 from tlswrite.record.codes import WANT_READ, WANT_WRITE, ZERO_RETURN
@@ -47,6 +47,11 @@ _READ_SIZE: Final = 128 * 1024
 _SMALL: Final = 2 * OUT_ROOM
 #: What records are longer than their content, a few of them.
 _MARGIN: Final = 256
+
+
+#: What a socket does without TLS is asked of this class by name: a class that is a Carrier and something else too
+#: must not get between.
+_Socket: Final = socket.socket
 
 
 class _Buffers(threading.local):
@@ -66,23 +71,21 @@ class Carrier(socket.socket):
     def __init__(
         self,
         sock: socket.socket,
-        config: ClientConfig | ServerConfig,
-        server_hostname: str | None,
+        connection: TLSConnection,
         suppress_ragged_eofs: bool,
     ) -> None:
         if not isinstance(sock, socket.socket):
             raise TypeError(f"a socket is needed, not {type(sock).__name__}")
         if sock.type != socket.SOCK_STREAM:
             raise ValueError("TLS needs a stream socket (SOCK_STREAM)")
-        # First what can fail, so that the caller's socket is untouched then.
-        self._connection = TLSConnection(config, server_hostname=server_hostname)
-        super().__init__(sock.family, sock.type, sock.proto, sock.fileno())
+        self._connection = connection
+        _Socket.__init__(self, sock.family, sock.type, sock.proto, sock.fileno())
         self._timeout = sock.gettimeout()
         sock.detach()
-        super().settimeout(0.0)
+        _Socket.settimeout(self, 0.0)
         self._send_path = self._connection.send_path
         self._receive_path = self._connection.receive_path
-        self._auto_retry = bool(config.mode & Mode.AUTO_RETRY)
+        self._auto_retry = bool(connection.config.mode & Mode.AUTO_RETRY)
         self._suppress_ragged_eofs = suppress_ragged_eofs
         #: Around every call into the engine; `_changed` wakes who waits for another thread's progress.
         self._lock = threading.Lock()
@@ -186,7 +189,7 @@ class Carrier(socket.socket):
         kept = len(receive_path.tail)
         buffer[:kept] = receive_path.tail
         try:
-            count = super().recv_into(buffer[kept:], size)
+            count = _Socket.recv_into(self, buffer[kept:], size)
         except (BlockingIOError, InterruptedError):
             return False
         except OSError as exc:
@@ -282,7 +285,7 @@ class Carrier(socket.socket):
         send_path = self._send_path
         while output := send_path.output():
             try:
-                count = super().send(output)
+                count = _Socket.send(self, output)
             except (BlockingIOError, InterruptedError):
                 return False
             except OSError as exc:
@@ -383,12 +386,12 @@ class Carrier(socket.socket):
     @contextmanager
     def _blocking_socket(self) -> Iterator[None]:
         """The descriptor with the application's timeout, for calls of the socket's own."""
-        super().settimeout(self._timeout)
+        _Socket.settimeout(self, self._timeout)
         try:
             yield
         finally:
             if self.fileno() >= 0:
-                super().settimeout(0.0)
+                _Socket.settimeout(self, 0.0)
 
     def _say_goodbye(self) -> None:
         """close_notify, if the kernel takes it at once."""
@@ -399,4 +402,4 @@ class Carrier(socket.socket):
     def _real_close(self, *args: Any) -> None:
         if self.fileno() >= 0:
             self._say_goodbye()
-        super()._real_close(*args)  # type: ignore[misc]  # what `socket.close` calls once no file is open on it
+        _Socket._real_close(self, *args)  # type: ignore[attr-defined]  # what `socket.close` calls once no file is open on it

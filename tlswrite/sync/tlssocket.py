@@ -6,7 +6,7 @@ import socket
 from typing import Any, Final, NoReturn
 
 from tlswrite.config import ClientConfig, ServerConfig
-from tlswrite.connection import Buffer
+from tlswrite.connection import Buffer, TLSConnection
 from tlswrite.errors import TruncationError
 from tlswrite.limits import RECORD_HEADER
 from tlswrite.record.codes import ZERO_RETURN
@@ -41,7 +41,9 @@ class TLSSocket(Carrier):
         *,
         suppress_ragged_eofs: bool = False,
     ) -> None:
-        super().__init__(sock, config, server_hostname, suppress_ragged_eofs)
+        # First what can fail, so that the caller's socket is untouched then.
+        connection = TLSConnection(config, server_hostname=server_hostname)
+        Carrier.__init__(self, sock, connection, suppress_ragged_eofs)
 
     # ---- data ---------------------------------------------------------------------------------------
 
@@ -204,7 +206,7 @@ class TLSSocket(Carrier):
                     if self._flush():
                         break
                     self._wait(deadline, reads=False, writes=True)
-        super().shutdown(how)
+        socket.socket.shutdown(self, how)
 
     # ---- facts --------------------------------------------------------------------------------------
 
@@ -302,12 +304,12 @@ class TLSSocket(Carrier):
     def connect(self, address: Any) -> None:
         """Connect the socket; the handshake comes with the first read or write."""
         with self._blocking_socket():
-            super().connect(address)
+            socket.socket.connect(self, address)
 
     def accept(self) -> tuple[TLSSocket, Any]:
         """A connection to a listening socket, and its address; its handshake comes with its first use."""
         with self._blocking_socket():
-            sock, address = super().accept()
+            sock, address = socket.socket.accept(self)
         sock.settimeout(socket.getdefaulttimeout())
         accepted = TLSSocket(sock, self.context, suppress_ragged_eofs=self._suppress_ragged_eofs)
         return accepted, address
@@ -315,8 +317,8 @@ class TLSSocket(Carrier):
     def detach(self) -> int:
         """The descriptor, which is the caller's from now on; TLS is not ended."""
         if self.fileno() >= 0:
-            super().settimeout(self._timeout)
-        return super().detach()
+            socket.socket.settimeout(self, self._timeout)
+        return socket.socket.detach(self)
 
     def dup(self) -> NoReturn:
         """Raises NotImplementedError: two sockets cannot share one connection."""
