@@ -32,7 +32,9 @@ FLOORS = (
     ("tls13", "tls12"),
     ("negotiate",),
     ("connection",),
-    ("asyncio", "sync", "stdlib", "trace"),
+    ("asyncio", "sync", "trace"),
+    ("stdlib",),
+    ("takeover",),
     ("",),
     ("cli",),
     ("__main__",),
@@ -42,11 +44,11 @@ FLOOR_OF = {room: number for number, rooms in enumerate(FLOORS) for room in room
 #: The only rooms that import these.
 HOMES = {
     "aiohappyeyeballs": {"asyncio"},
-    "asyncio": {"asyncio", "cli"},
+    "asyncio": {"asyncio", "cli", "takeover"},
     "cryptography": {"crypto"},
     "hashlib": {"crypto"},
     "hmac": {"crypto"},
-    "uvloop": {"asyncio", "cli"},
+    "uvloop": {"asyncio", "cli", "takeover"},
 }
 
 Sources = Mapping[str, str]
@@ -181,7 +183,7 @@ def test_modules_are_found() -> None:
         ("tlswrite.codec", "from tlswrite.stray import x", "which stands on no floor"),
         ("tlswrite.record.send", "import hashlib", "which belongs to crypto"),
         ("tlswrite.record.send", "from cryptography.hazmat import primitives", "which belongs to crypto"),
-        ("tlswrite.connection", "import asyncio", "which belongs to asyncio and cli"),
+        ("tlswrite.connection", "import asyncio", "which belongs to asyncio and cli and takeover"),
         ("tlswrite.connection", "import importlib", "which hides what is imported"),
         ("tlswrite.connection", "from importlib import import_module", "which hides what is imported"),
         ("tlswrite.connection", "__import__('asyncio')", "which hides what is imported"),

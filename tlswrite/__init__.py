@@ -20,6 +20,8 @@ The package, floor by floor; a file imports only from floors beneath its own:
     connection.py    TLSConnection, the engine's public face
     asyncio/         transport, server, streams
     sync/            TLSSocket, the blocking carrier
+    stdlib/          SSLContext for code written against `ssl`
+    takeover.py      install(): for programs that know nothing of this package
     cli/             the `tlswrite` command
 
 `import tlswrite` does not import asyncio: names that need it are looked up when they are first used.
@@ -59,13 +61,16 @@ if TYPE_CHECKING:
         start_tls,
         start_unix_server,
     )
+    from tlswrite.stdlib import SSLContext, create_default_context
     from tlswrite.sync import TLSSocket
+    from tlswrite.takeover import install, uninstall
 
 __all__ = [
     "BadWriteRetry",
     "CertificateError",
     "ClientConfig",
     "Mode",
+    "SSLContext",
     "ServerConfig",
     "Session",
     "SessionCache",
@@ -79,9 +84,11 @@ __all__ = [
     "ZeroReturnError",
     "connect_accepted_socket",
     "create_connection",
+    "create_default_context",
     "create_server",
     "create_unix_connection",
     "create_unix_server",
+    "install",
     "new_event_loop",
     "open_connection",
     "open_unix_connection",
@@ -89,6 +96,7 @@ __all__ = [
     "start_server",
     "start_tls",
     "start_unix_server",
+    "uninstall",
 ]
 
 
@@ -96,9 +104,18 @@ def __getattr__(name: str) -> Any:
     """The names that need asyncio or sockets, on first use."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    room = "tlswrite.sync" if name == "TLSSocket" else "tlswrite.asyncio"
-    value = globals()[name] = getattr(import_module(room), name)
+    value = globals()[name] = getattr(import_module(_ROOMS.get(name, "tlswrite.asyncio")), name)
     return value
+
+
+#: Where the names are that are none of tlswrite.asyncio's.
+_ROOMS = {
+    "SSLContext": "tlswrite.stdlib",
+    "TLSSocket": "tlswrite.sync",
+    "create_default_context": "tlswrite.stdlib",
+    "install": "tlswrite.takeover",
+    "uninstall": "tlswrite.takeover",
+}
 
 
 def __dir__() -> list[str]:

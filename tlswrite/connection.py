@@ -61,6 +61,9 @@ class TLSConnection(Facts):
         "server_hostname",
     )
 
+    #: Whether an end without close_notify is an end like any other (SSL_OP_IGNORE_UNEXPECTED_EOF).
+    ignores_truncation: bool | property = False
+
     def __init__(self, config: ClientConfig | ServerConfig, *, server_hostname: str | None = None) -> None:
         if isinstance(config, ServerConfig):
             if server_hostname is not None:
@@ -344,7 +347,8 @@ class TLSConnection(Facts):
                 if not control.started:
                     self.start_handshake()
                 control.handle(receive_path.content_type, receive_path.fragment)
-            if control.peer_closed:
+            if control.peer_closed or (self.ignores_truncation and control.negotiated is not None):
+                control.peer_closed = True
                 receive_path.discard()
                 return ZERO_RETURN
             raise TruncationError(

@@ -15,6 +15,7 @@ from typing import Any, Final
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import AuthorityInformationAccessOID, NameOID, PublicKeyAlgorithmOID
 
 from tlswrite import limits
@@ -32,10 +33,12 @@ from tlswrite.iana import AlertDescription
 __all__ = [
     "der_content",
     "der_elements",
+    "is_authority",
     "load_certificate",
     "load_chain",
     "names_of",
     "peercert_dict",
+    "peercert_dict_of",
     "pss_hash_of",
     "public_key",
     "public_key_of",
@@ -169,9 +172,28 @@ def text(untrusted: str, limit: int) -> str:
 # ---- getpeercert ----------------------------------------------------------------------------------
 
 
+def is_authority(certificate: x509.Certificate) -> bool:
+    """Whether it says that it may issue others, or is too old to say (a self-issued one of version 1)."""
+    try:
+        found = certificate.extensions.get_extension_for_class(x509.BasicConstraints)
+    except x509.ExtensionNotFound:
+        return certificate.version == x509.Version.v1 and certificate.issuer == certificate.subject
+    except ValueError:
+        return False
+    return found.value.ca
+
+
 def peercert_dict(der: bytes) -> dict[str, Any]:
     """A certificate in the shape of `ssl.SSLSocket.getpeercert()`; raises CertificateError."""
-    certificate = load_certificate(der)
+    return _dict_of(load_certificate(der))
+
+
+def peercert_dict_of(certificate: x509.Certificate, binary_form: bool) -> dict[str, Any] | bytes:
+    """The same of a certificate that was read, or its DER form, as `ssl.SSLContext.get_ca_certs` has it."""
+    return certificate.public_bytes(Encoding.DER) if binary_form else _dict_of(certificate)
+
+
+def _dict_of(certificate: x509.Certificate) -> dict[str, Any]:
     with reading_certificate():
         serial = f"{certificate.serial_number:X}"
         result: dict[str, Any] = {

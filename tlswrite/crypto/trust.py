@@ -62,6 +62,11 @@ class TrustAnchors:
         return cls(_load_pem(pem.encode() if isinstance(pem, str) else pem, "the PEM text"))
 
     @classmethod
+    def from_der(cls, der: bytes) -> TrustAnchors:
+        """The certificates in DER form, one behind the other; ConfigurationError as from_pem."""
+        return cls(_load_der(der))
+
+    @classmethod
     def from_file(cls, path: str | os.PathLike[str]) -> TrustAnchors:
         """The certificates in a PEM file; ConfigurationError as from_pem, OSError as `open`."""
         return cls(_load_pem(Path(path).read_bytes(), str(path)))
@@ -204,6 +209,31 @@ def _load_pem(data: bytes, source: str) -> list[x509.Certificate]:
     if not certificates:
         raise ConfigurationError(f"no certificate in {source} (no PEM block with CERTIFICATE)")
     return certificates
+
+
+def _load_der(data: bytes) -> list[x509.Certificate]:
+    certificates = []
+    position = 0
+    while position < len(data):
+        end = position + _der_length(data[position:])
+        try:
+            certificates.append(x509.load_der_x509_certificate(data[position:end]))
+        except ValueError as error:
+            number = len(certificates) + 1
+            raise ConfigurationError(
+                f"certificate {number} of the DER data cannot be read: {error}"
+            ) from error
+        position = end
+    if not certificates:
+        raise ConfigurationError("no certificate in the DER data: it is empty")
+    return certificates
+
+
+def _der_length(data: bytes) -> int:
+    """The size of the first element of DER data, header included; as much as there is where that says more."""
+    octets = data[1] & 0x7F if len(data) > 1 and data[1] & 0x80 else 0
+    size = int.from_bytes(data[2 : 2 + octets], "big") if octets else (data[1] if len(data) > 1 else 0)
+    return 2 + octets + size
 
 
 def _load_lenient(data: bytes) -> list[x509.Certificate]:

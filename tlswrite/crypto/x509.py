@@ -23,6 +23,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509 import verification
 
 from tlswrite.crypto.certificates import (
@@ -46,6 +47,7 @@ __all__ = [
     "TrustAnchors",
     "VerifiedChain",
     "check_status",
+    "der_chain",
     "identity_of",
     "load_certificate",
     "load_chain",
@@ -96,6 +98,11 @@ def verify_client(
     if known is not None:
         return known
     return _accept(_verify(load_chain(chain), anchors, now, anchors.client_verifier), anchors, key)
+
+
+def der_chain(path: VerifiedChain) -> list[bytes]:
+    """The certificates of a verified path in DER form."""
+    return [certificate.public_bytes(Encoding.DER) for certificate in path]
 
 
 #: In the place of a server's name where a client's chain is remembered.

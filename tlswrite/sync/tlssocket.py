@@ -148,6 +148,14 @@ class TLSSocket(Carrier):
         This object is closed then. Not one byte behind the peer's close_notify is taken from the socket.
         Application data that was not read is dropped. Raises ValueError before the handshake.
         """
+        self._end_tls()
+        timeout = self._timeout
+        plain = socket.socket(self.family, self.type, self.proto, self.detach())
+        plain.settimeout(timeout)
+        return plain
+
+    def _end_tls(self) -> None:
+        """close_notify both ways."""
         self._check_open()
         if not self._connection.handshake_complete:
             raise ValueError(f"No SSL wrapper around {self!r}")
@@ -160,10 +168,6 @@ class TLSSocket(Carrier):
                 if flushed and closed:
                     break
                 self._wait(deadline, reads=not closed, writes=not flushed)
-        timeout = self._timeout
-        plain = socket.socket(self.family, self.type, self.proto, self.detach())
-        plain.settimeout(timeout)
-        return plain
 
     def _take_close_notify(self) -> bool:
         """Take records one by one until the peer's close_notify came; False where more must be waited for."""

@@ -1,0 +1,191 @@
+"""A context for programs that know nothing of this package, with OpenSSL to fall back to.
+
+`tlswrite.install` puts this class in the place of `ssl.SSLContext`. A program may then ask for something that
+cannot be had here (a version below TLS 1.2, pre-shared keys, revocation lists): that context stays on OpenSSL from
+then on, and a warning says which and why. So everything that is set is given to the real context too.
+"""
+
+from __future__ import annotations
+
+import ssl
+import warnings
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+from tlswrite.connection import TLSConnection
+from tlswrite.errors import ConfigurationError, TLSError
+from tlswrite.stdlib.context import SSLContext
+from tlswrite.stdlib.plain import STANDARD
+
+__all__ = ["InstalledContext", "StaysOnOpenSSLWarning"]
+
+
+_RAW: Final[Any] = super(STANDARD, STANDARD)
+
+
+class StaysOnOpenSSLWarning(RuntimeWarning):
+    """A context asked for something that this package has not, and so its connections are OpenSSL's."""
+
+
+class _AnyContext(type):
+    """Contexts that were made before still are what `ssl.SSLContext` names."""
+
+    def __instancecheck__(cls, instance: Any) -> bool:
+        return isinstance(instance, STANDARD)
+
+    def __subclasscheck__(cls, subclass: type) -> bool:
+        return issubclass(subclass, STANDARD)
+
+
+class InstalledContext(SSLContext, metaclass=_AnyContext):
+    """An SSLContext that leaves to OpenSSL what it cannot do."""
+
+    def _begin(self) -> None:
+        self._refusal: str | None = None
+        self._native_alpn: list[str] = []
+        super()._begin()
+
+    @classmethod
+    def _old_version(cls, protocol: Any) -> Any:
+        self: Any = STANDARD.__new__(cls, protocol)
+        cls._begin(self)
+        self._stay(
+            f"it is for {ssl._SSLMethod(protocol).name.removeprefix('PROTOCOL_')}, which is not done here"
+        )
+        return self
+
+    @property
+    def refusal(self) -> str | None:
+        """Why this context's connections are OpenSSL's; None where they are this package's."""
+        return self._refusal
+
+    def _stay(self, reason: str) -> None:
+        if self._refusal is None:
+            self._refusal = reason
+            warnings.warn(
+                f"an ssl.SSLContext stays on OpenSSL: {reason}", StaysOnOpenSSLWarning, stacklevel=4
+            )
+
+    _cannot = _stay
+
+    def new_connection(self, **options: Any) -> TLSConnection:
+        """As `SSLContext.new_connection`; not to be asked for where there is a `refusal`."""
+        if self._refusal is not None:
+            raise ConfigurationError(f"this context stays on OpenSSL: {self._refusal}")
+        return super().new_connection(**options)
+
+    # ---- connections ------------------------------------------------------------------------------------
+
+    def wrap_socket(self, sock: Any, *args: Any, **kwargs: Any) -> Any:
+        """An SSLSocket, this package's or OpenSSL's."""
+        if self._refusal is None:
+            return super().wrap_socket(sock, *args, **kwargs)
+        names = (
+            "server_side",
+            "do_handshake_on_connect",
+            "suppress_ragged_eofs",
+            "server_hostname",
+            "session",
+        )
+        given = {**dict(zip(names, args, strict=False)), **kwargs}
+        return ssl.SSLSocket._create(sock=sock, context=self, **given)  # type: ignore[attr-defined]
+
+    def _wrap_bio(self, *args: Any, **kwargs: Any) -> Any:
+        if self._refusal is None:
+            return super()._wrap_bio(*args, **kwargs)
+        return STANDARD._wrap_bio(self, *args, **kwargs)
+
+    def _wrap_socket(self, *args: Any, **kwargs: Any) -> Any:
+        return STANDARD._wrap_socket(self, *args, **kwargs)
+
+    # ---- what both are told -------------------------------------------------------------------------------
+
+    def _both(self, name: str, ours: Callable[..., Any], *args: Any, **kwargs: Any) -> None:
+        """Tell this package, unless OpenSSL has taken over, and tell OpenSSL.
+
+        What only one of the two takes is taken; what neither takes raises OpenSSL's error.
+        """
+        failure: Exception | None = None
+        if self._refusal is None:
+            try:
+                ours(*args, **kwargs)
+            except TLSError as error:
+                failure = error
+        try:
+            getattr(STANDARD, name)(self, *args, **kwargs)
+        except (ssl.SSLError, ValueError, AttributeError) as error:
+            if failure is not None or self._refusal is not None:
+                raise error from failure
+        else:
+            if failure is not None:
+                self._stay(str(failure))
+
+    def load_cert_chain(self, certfile: Any, keyfile: Any = None, password: Any = None) -> None:
+        self._both("load_cert_chain", super().load_cert_chain, certfile, keyfile, password)
+
+    def load_verify_locations(self, cafile: Any = None, capath: Any = None, cadata: Any = None) -> None:
+        self._both("load_verify_locations", super().load_verify_locations, cafile, capath, cadata)
+
+    def set_default_verify_paths(self) -> None:
+        self._both("set_default_verify_paths", super().set_default_verify_paths)
+
+    def set_ciphers(self, ciphers: str) -> None:
+        self._both("set_ciphers", super().set_ciphers, ciphers)
+
+    def set_alpn_protocols(self, alpn_protocols: Iterable[str]) -> None:
+        self._both("set_alpn_protocols", super().set_alpn_protocols, list(alpn_protocols))
+
+    def set_ecdh_curve(self, curve_name: str | bytes) -> None:
+        self._both("set_ecdh_curve", super().set_ecdh_curve, curve_name)
+
+    def load_dh_params(self, path: Any) -> None:
+        """Taken by OpenSSL, and of no use to this package, which negotiates curves instead."""
+        STANDARD.load_dh_params(self, path)
+
+    def set_psk_client_callback(self, callback: Any) -> None:
+        """Raises AttributeError before Python 3.13."""
+        STANDARD.set_psk_client_callback(self, callback)
+        self._refuse_psk(callback)
+
+    def set_psk_server_callback(self, callback: Any, identity_hint: str | None = None) -> None:
+        """Raises AttributeError before Python 3.13."""
+        STANDARD.set_psk_server_callback(self, callback, identity_hint)
+        self._refuse_psk(callback)
+
+    def _refuse_psk(self, callback: Any) -> None:
+        if callback is not None:
+            self._stay("it has a callback for pre-shared keys, which are not done here")
+
+    def get_ciphers(self) -> list[dict[str, Any]]:
+        return super().get_ciphers() if self._refusal is None else STANDARD.get_ciphers(self)
+
+    def session_stats(self) -> dict[str, int]:
+        return super().session_stats() if self._refusal is None else STANDARD.session_stats(self)
+
+    @property
+    def sni_callback(self) -> Any:
+        return self._sni
+
+    @sni_callback.setter
+    def sni_callback(self, callback: Any) -> None:
+        STANDARD.sni_callback.__set__(self, callback)
+        self._sni = callback
+
+    @property
+    def keylog_filename(self) -> Any:
+        return STANDARD.keylog_filename.__get__(self)
+
+    @keylog_filename.setter
+    def keylog_filename(self, name: Any) -> None:
+        STANDARD.keylog_filename.__set__(self, name)
+        SSLContext.keylog_filename.__set__(self, name)  # type: ignore[attr-defined]  # it is a property
+
+    @property
+    def _msg_callback(self) -> Any:
+        return STANDARD._msg_callback.__get__(self)
+
+    @_msg_callback.setter
+    def _msg_callback(self, callback: Any) -> None:
+        _RAW._msg_callback.__set__(self, callback)
+        if callback is not None:
+            self._stay("it has a message callback, which is not done here")
