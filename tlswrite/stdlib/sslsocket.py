@@ -13,7 +13,7 @@ import ssl
 from typing import Any
 
 from tlswrite.stdlib.connection import ContextConnection
-from tlswrite.stdlib.face import set_session, unverified_chain, verified_chain
+from tlswrite.stdlib.face import Face, set_session, unverified_chain, verified_chain
 from tlswrite.stdlib.settings import MODE
 from tlswrite.sync.carrier import Carrier
 from tlswrite.sync.tlssocket import TLSSocket
@@ -102,6 +102,11 @@ class SSLSocket(TLSSocket, _Name):  # type: ignore[misc]
     @context.setter
     def context(self, context: Any) -> None:
         self._connection.switch(context)
+
+    @property
+    def _sslobj(self) -> Face:
+        """What `ssl.SSLSocket` has for OpenSSL's object; some libraries ask it for facts."""
+        return Face(self._connection)
 
     @property
     def session(self) -> Any:
