@@ -121,7 +121,7 @@ def _as_other_user(directory: Path) -> list[str]:
 
 
 @contextlib.contextmanager
-def redis(directory: Path) -> Iterator[Service]:
+def redis(directory: Path, versions: str = "TLSv1.2 TLSv1.3") -> Iterator[Service]:
     """Redis over TLS alone, with a password, for clients with a certificate."""
     server = program("redis-server", "redis-server")
     files = pki.write(directory, engine.issued())
@@ -129,6 +129,7 @@ def redis(directory: Path) -> Iterator[Service]:
     arguments = [server, "--port", 0, "--tls-port", port, "--bind", "127.0.0.1", "--requirepass", PASSWORD]
     arguments += ["--tls-cert-file", files.certfile, "--tls-key-file", files.keyfile]
     arguments += ["--tls-ca-cert-file", files.cafile, "--tls-auth-clients", "yes"]
+    arguments += ["--tls-protocols", versions]
     arguments += ["--save", "", "--appendonly", "no", "--dir", directory]
     with Child([str(argument) for argument in arguments], cwd=directory) as child:
         child.wait_for(b"Ready to accept connections")
