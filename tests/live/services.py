@@ -159,6 +159,7 @@ http {{
     sendfile on;
     ssl_certificate {files.certfile};
     ssl_certificate_key {files.keyfile};
+    ssl_protocols TLSv1.2 TLSv1.3;
     ssl_session_cache shared:sessions:1m;
 {servers}
 }}
