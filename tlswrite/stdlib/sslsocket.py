@@ -154,6 +154,12 @@ class SSLSocket(TLSSocket, _Name):  # type: ignore[misc]
         """None: there is no NPN."""
         _Name.selected_npn_protocol(self)  # which warns
 
+    def _want(self, *, writes: bool = False) -> ssl.SSLError:
+        """The very classes of `ssl`: some libraries look errors up by their class (redis-py)."""
+        if writes:
+            return ssl.SSLWantWriteError(ssl.SSL_ERROR_WANT_WRITE, "The operation did not complete (write)")
+        return ssl.SSLWantReadError(ssl.SSL_ERROR_WANT_READ, "The operation did not complete (read)")
+
     # ---- connecting, accepting, ending --------------------------------------------------------------------
 
     def connect(self, address: Any) -> None:
