@@ -115,6 +115,14 @@ class SSLContext(PlainSettings, ConnectionFactory):
             raise ValueError("server_hostname cannot be an empty string or start with a leading dot.")
         return ContextConnection(self, self._client_config(mode), server_hostname)
 
+    @property
+    def refusal(self) -> str | None:
+        """Why its connections are to be made by others (see `ConnectionFactory`); None where they are made here."""
+        if type(self).wrap_bio is not STANDARD.wrap_bio:
+            # What an application's class does there must not be gone round.
+            return f"{type(self).__name__} has a wrap_bio of its own"
+        return None
+
     def wrap_socket(
         self,
         sock: Any,

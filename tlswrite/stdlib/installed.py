@@ -8,6 +8,7 @@ then on, and a warning says which and why. So everything that is set is given to
 from __future__ import annotations
 
 import ssl
+import sys
 import warnings
 from collections.abc import Callable, Iterable
 from typing import Any, Final
@@ -40,6 +41,14 @@ class _AnyContext(type):
         return super().__subclasscheck__(subclass)
 
 
+def _level_of_the_application() -> int:
+    """The `stacklevel`, for the caller's caller, of the line outside of this package that led to it."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("tlswrite."):
+        level, frame = level + 1, frame.f_back
+    return level
+
+
 class InstalledContext(SSLContext, metaclass=_AnyContext):
     """An SSLContext that leaves to OpenSSL what it cannot do."""
 
@@ -59,13 +68,15 @@ class InstalledContext(SSLContext, metaclass=_AnyContext):
     @property
     def refusal(self) -> str | None:
         """Why this context's connections are OpenSSL's; None where they are this package's."""
-        return self._refusal
+        return self._refusal or super().refusal
 
     def _stay(self, reason: str) -> None:
         if self._refusal is None:
             self._refusal = reason
             warnings.warn(
-                f"an ssl.SSLContext stays on OpenSSL: {reason}", StaysOnOpenSSLWarning, stacklevel=4
+                f"an ssl.SSLContext stays on OpenSSL: {reason}",
+                StaysOnOpenSSLWarning,
+                stacklevel=_level_of_the_application(),
             )
 
     _cannot = _stay
