@@ -52,9 +52,9 @@ class TrustAnchors:
         self._verified: dict[object, tuple[datetime, datetime, VerifiedChain]] = {}
         if self.certificates:
             builder = verification.PolicyBuilder().store(verification.Store(list(self.certificates)))
-            self._named = builder.extension_policies(ca_policy=_CA, ee_policy=_NAMED_SERVER)
+            self._named = builder.extension_policies(ca_policy=_SERVER_CA, ee_policy=_NAMED_SERVER)
             self._nameless = builder.extension_policies(ca_policy=_SERVER_CA, ee_policy=_NAMELESS_SERVER)
-            self._client = builder.extension_policies(ca_policy=_CA, ee_policy=_CLIENT)
+            self._client = builder.extension_policies(ca_policy=_CLIENT_CA, ee_policy=_CLIENT)
 
     @classmethod
     def from_pem(cls, pem: bytes | str) -> TrustAnchors:
@@ -159,6 +159,13 @@ def _server_purpose(
         raise ValueError("its extended key usage does not allow TLS servers")
 
 
+def _client_purpose(
+    _: verification.Policy, __: x509.Certificate, usage: x509.ExtendedKeyUsage | None
+) -> None:
+    if usage is not None and ExtendedKeyUsageOID.CLIENT_AUTH not in usage:
+        raise ValueError("its extended key usage does not allow TLS clients")
+
+
 def _server_ca_purpose(
     _: verification.Policy, __: x509.Certificate, usage: x509.ExtendedKeyUsage | None
 ) -> None:
@@ -169,6 +176,16 @@ def _server_ca_purpose(
         raise ValueError("the extended key usage of an issuer does not allow TLS servers")
 
 
+def _client_ca_purpose(
+    _: verification.Policy, __: x509.Certificate, usage: x509.ExtendedKeyUsage | None
+) -> None:
+    if usage is not None and not {
+        ExtendedKeyUsageOID.CLIENT_AUTH,
+        ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE,
+    } & set(usage):
+        raise ValueError("the extended key usage of an issuer does not allow TLS clients")
+
+
 _ANY: Final = verification.Criticality.AGNOSTIC
 
 _EE: Final = (
@@ -177,9 +194,12 @@ _EE: Final = (
     .may_be_present(x509.BasicConstraints, _ANY, None)
     .may_be_present(x509.KeyUsage, _ANY, _leaf_usage)
 )
-_NAMED_SERVER: Final = _EE.require_present(x509.SubjectAlternativeName, _ANY, None)
-_CLIENT: Final = _EE.may_be_present(x509.SubjectAlternativeName, _ANY, None)
-_NAMELESS_SERVER: Final = _CLIENT.may_be_present(x509.ExtendedKeyUsage, _ANY, _server_purpose)
+_SERVER: Final = _EE.may_be_present(x509.ExtendedKeyUsage, _ANY, _server_purpose)
+_NAMED_SERVER: Final = _SERVER.require_present(x509.SubjectAlternativeName, _ANY, None)
+_NAMELESS_SERVER: Final = _SERVER.may_be_present(x509.SubjectAlternativeName, _ANY, None)
+_CLIENT: Final = _EE.may_be_present(x509.ExtendedKeyUsage, _ANY, _client_purpose).may_be_present(
+    x509.SubjectAlternativeName, _ANY, None
+)
 
 #: That a CA says it is one, and how long a path may be, is checked beneath any extension policy.
 _CA: Final = (
@@ -189,6 +209,7 @@ _CA: Final = (
     .may_be_present(x509.KeyUsage, _ANY, _ca_usage)
 )
 _SERVER_CA: Final = _CA.may_be_present(x509.ExtendedKeyUsage, _ANY, _server_ca_purpose)
+_CLIENT_CA: Final = _CA.may_be_present(x509.ExtendedKeyUsage, _ANY, _client_ca_purpose)
 
 
 # ---- reading them -----------------------------------------------------------------------------------
