@@ -97,7 +97,7 @@ def test_a_callback_that_raises_is_reported_and_ends_the_handshake(
     with pytest.raises(ssl.SSLError):
         pair.server.do_handshake()
     assert [(str(error), "choose" in name) for error, name in unraisable] == [("in the callback", True)]
-    with pytest.raises(ssl.SSLError, match="(?i)handshake.failure"):
+    with pytest.raises(ssl.SSLError, match=r"(?i)handshake.failure"):
         pair.client.do_handshake()
 
 
@@ -110,7 +110,7 @@ def test_an_answer_that_is_no_alert_is_reported(cls: Any, files: pki.Files, unra
     with pytest.raises(ssl.SSLError):
         pair.server.do_handshake()
     assert len(unraisable) == 1
-    with pytest.raises(ssl.SSLError, match="(?i)internal.error"):
+    with pytest.raises(ssl.SSLError, match=r"(?i)internal.error"):
         pair.client.do_handshake()
 
 
