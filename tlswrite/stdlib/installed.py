@@ -92,6 +92,25 @@ class InstalledContext(SSLContext, metaclass=_AnyContext):
         given = {**dict(zip(names, args, strict=False)), **kwargs}
         return ssl.SSLSocket._create(sock=sock, context=self, **given)  # type: ignore[attr-defined]
 
+    def wrap_bio(
+        self,
+        incoming: ssl.MemoryBIO,
+        outgoing: ssl.MemoryBIO,
+        server_side: bool = False,
+        server_hostname: str | bytes | None = None,
+        session: Any = None,
+    ) -> Any:
+        """An SSLObject, this package's or OpenSSL's."""
+        make = self.sslobject_class if self._refusal is None else ssl.SSLObject
+        return make._create(  # type: ignore[attr-defined]
+            incoming,
+            outgoing,
+            server_side=server_side,
+            server_hostname=self._encode_hostname(server_hostname),
+            session=session,
+            context=self,
+        )
+
     def _wrap_bio(self, *args: Any, **kwargs: Any) -> Any:
         if self._refusal is None:
             return super()._wrap_bio(*args, **kwargs)
