@@ -383,6 +383,18 @@ def test_a_certificate_is_asked_for_later(cls: Any, files: pki.Files, tmp_path: 
     assert pair.server.getpeercert(True) == pki.issue(("a client",), client=True).certificate_der
 
 
+def test_tls12_asks_at_once_since_it_has_no_later(cls: Any, files: pki.Files, tmp_path: Path) -> None:
+    own = pki.write(tmp_path, pki.issue(("a client",), client=True), "client")
+    client, server = client_context(cls), server_context(cls, files)
+    client.maximum_version = ssl.TLSVersion.TLSv1_2
+    client.load_cert_chain(own.certfile, own.keyfile)
+    server.post_handshake_auth = True
+    server.load_verify_locations(files.cafile)
+    server.verify_mode = ssl.CERT_REQUIRED
+    pair = objects(client, server).handshake()
+    assert pair.server.getpeercert(True) == pki.issue(("a client",), client=True).certificate_der
+
+
 def test_a_certificate_that_is_insisted_on_later_must_come(cls: Any, files: pki.Files) -> None:
     client, server = client_context(cls), server_context(cls, files)
     client.post_handshake_auth = server.post_handshake_auth = True

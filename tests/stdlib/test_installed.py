@@ -24,6 +24,7 @@ from cryptography.hazmat.primitives.serialization import (
 import tlswrite
 from tests.support import contexts, pki
 from tests.support.contexts import client_context, objects, server_context, sockets
+from tests.support.threads import Aside
 from tlswrite.errors import ConfigurationError
 from tlswrite.stdlib import InstalledContext, SSLSocket, StaysOnOpenSSLWarning
 from tlswrite.stdlib.plain import STANDARD
@@ -257,3 +258,14 @@ def test_a_context_that_works_warns_of_nothing(in_place: None, files: pki.Files)
         client = ssl.create_default_context(cafile=str(files.cafile))
         client.set_ciphers("DEFAULT")
         client.set_alpn_protocols(["h2"])
+
+
+def test_get_server_certificate(in_place: None, files: pki.Files) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(contexts.TIMEOUT)
+        server = server_context(tlswrite.SSLContext, files).wrap_socket(listener, server_side=True)
+        accepting = Aside(server.accept)
+        with server:
+            pem = ssl.get_server_certificate(server.getsockname(), ca_certs=str(files.cafile), timeout=20)
+            accepting.result()[0].close()
+    assert ssl.PEM_cert_to_DER_cert(pem) == pki.issue().certificate_der

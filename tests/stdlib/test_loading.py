@@ -9,10 +9,13 @@ from typing import Any
 
 import pytest
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, PrivateFormat
+from hypothesis import given
+from hypothesis import strategies as st
 
 import tlswrite
 from tests.support import contexts, pki
 from tests.support.contexts import client_context, objects
+from tlswrite.crypto.certificates import is_authority
 from tlswrite.errors import ConfigurationError
 from tlswrite.stdlib.loading import Anchors, Identities, check_password, read_credentials
 
@@ -207,3 +210,28 @@ def test_one_of_each_kind_of_key_is_kept() -> None:
 
 def test_no_password_is_none() -> None:
     assert check_password(None) is None
+
+
+@given(st.binary(min_size=1, max_size=64), st.booleans())
+def test_any_bytes_are_anchors_or_an_error(data: bytes, behind: bool) -> None:
+    try:
+        Anchors().add(None, None, pki.authority().certificate_der + data if behind else data)
+    except ConfigurationError:
+        return
+    raise AssertionError("no certificate is that short")
+
+
+@given(st.integers(0, 2**16), st.integers(1, 255))
+def test_a_changed_byte_is_no_crash(at: int, flip: int) -> None:
+    der = bytearray(pki.authority().certificate_der)
+    der[at % len(der)] ^= flip
+    try:
+        Anchors().add(None, None, bytes(der))
+    except ConfigurationError:
+        pass
+
+
+def test_what_is_an_authority() -> None:
+    anchors = Anchors()
+    anchors.add(None, None, pki.authority().certificate_der + pki.issue().certificate_der)
+    assert [is_authority(each) for each in anchors.anchors.certificates] == [True, False]

@@ -93,6 +93,16 @@ def test_facts(pair: tuple[Any, Any]) -> None:
         assert client.selected_npn_protocol() is None
 
 
+def test_libraries_may_look_inside(cls: Any, files: pki.Files) -> None:
+    client, server = client_context(cls), server_context(cls, files)
+    client.set_alpn_protocols(["h2"])
+    server.set_alpn_protocols(["h2"])
+    with sockets(client, server) as (near, far):
+        # httpcore does.
+        assert near._sslobj.selected_alpn_protocol() == far._sslobj.selected_alpn_protocol() == "h2"
+        assert near._sslobj.version() == near.version()
+
+
 def test_the_chains(files: pki.Files) -> None:
     with sockets(client_context(), server_context(tlswrite.SSLContext, files)) as (client, server):
         assert client.get_unverified_chain() == [pki.issue().certificate_der]

@@ -14,7 +14,7 @@ from typing import Any
 
 from tlswrite.errors import TruncationError
 from tlswrite.stdlib.connection import ContextConnection
-from tlswrite.stdlib.face import set_session, unexpected_eof, unverified_chain, verified_chain
+from tlswrite.stdlib.face import Face, set_session, unexpected_eof, unverified_chain, verified_chain
 from tlswrite.stdlib.settings import MODE
 from tlswrite.sync.carrier import Carrier
 from tlswrite.sync.tlssocket import TLSSocket
@@ -94,6 +94,11 @@ class SSLSocket(TLSSocket, _Name):  # type: ignore[misc]
     @suppress_ragged_eofs.setter
     def suppress_ragged_eofs(self, value: bool) -> None:
         self._suppress_ragged_eofs = value
+
+    @property
+    def _sslobj(self) -> Face:
+        """What tells of the connection: libraries look into `ssl.SSLSocket` for it (httpcore)."""
+        return Face(self._connection)
 
     @property
     def context(self) -> Any:
