@@ -132,8 +132,11 @@ class SyscallError(TLSError, ssl.SSLSyscallError):
     code = SSLErrorCode.SYSCALL
 
 
-class TruncationError(SyscallError, ssl.SSLEOFError):
-    """The connection ended without close_notify: data may be missing (RFC 9846 §6.1)."""
+class TruncationError(SyscallError, ssl.SSLEOFError, ConnectionResetError):
+    """The connection ended without close_notify: data may be missing (RFC 9846 §6.1).
+
+    A ConnectionResetError too, because applications know what to do with a connection that was lost.
+    """
 
 
 # ---- the caller's fault ---------------------------------------------------------------------------

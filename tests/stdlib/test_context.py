@@ -14,6 +14,7 @@ import tlswrite
 from tests.support import contexts, pki
 from tests.support.contexts import client_context, objects, server_context
 from tlswrite.errors import ConfigurationError
+from tlswrite.stdlib import InstalledContext
 
 #: Names that come from the standard library's class as they are: the real context in ours holds them.
 INHERITED = {
@@ -477,3 +478,13 @@ def test_the_context_leaves_asyncio_out() -> None:
     code = "import sys, tlswrite; tlswrite.SSLContext; print('asyncio' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_a_wrap_bio_of_the_applications_own_is_not_gone_round() -> None:
+    class Own(tlswrite.SSLContext):
+        def wrap_bio(self, *args: Any, **kwargs: Any) -> Any:
+            return super().wrap_bio(*args, **kwargs)
+
+    assert "wrap_bio of its own" in (Own(ssl.PROTOCOL_TLS_CLIENT).refusal or "")
+    for cls in (tlswrite.SSLContext, InstalledContext):
+        assert cls(ssl.PROTOCOL_TLS_CLIENT).refusal is None  # type: ignore[attr-defined]

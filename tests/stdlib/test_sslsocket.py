@@ -362,3 +362,13 @@ def test_a_session_is_resumed(cls: Any, files: pki.Files) -> None:
         assert near.session_reused and far.session_reused
         with pytest.raises(ValueError):
             near.session = session
+
+
+@pytest.mark.parametrize("writes", [False, True])
+def test_wants_are_the_very_classes_of_ssl(pair: tuple[Any, Any], writes: bool) -> None:
+    client, _ = pair
+    client.setblocking(False)
+    with pytest.raises(ssl.SSLWantWriteError if writes else ssl.SSLWantReadError) as caught:
+        while True:
+            client.send(bytes(8_000_000)) if writes else client.recv()
+    assert type(caught.value) in (ssl.SSLWantReadError, ssl.SSLWantWriteError)

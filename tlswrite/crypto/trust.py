@@ -7,8 +7,8 @@ import re
 import ssl
 import threading
 import warnings
-from collections.abc import Iterable
-from contextlib import suppress
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
@@ -203,12 +203,21 @@ def _load_pem(data: bytes, source: str) -> list[x509.Certificate]:
     certificates = []
     for number, block in enumerate(_BLOCK.findall(data), 1):
         try:
-            certificates.append(x509.load_pem_x509_certificate(block))
+            with _tolerating_age():
+                certificates.append(x509.load_pem_x509_certificate(block))
         except ValueError as error:
             raise ConfigurationError(f"certificate {number} of {source} cannot be read: {error}") from error
     if not certificates:
         raise ConfigurationError(f"no certificate in {source} (no PEM block with CERTIFICATE)")
     return certificates
+
+
+@contextmanager
+def _tolerating_age() -> Iterator[None]:
+    """Some anchors have served for decades and break rules that are younger; the user cannot mend them."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", CryptographyDeprecationWarning)
+        yield
 
 
 def _load_der(data: bytes) -> list[x509.Certificate]:
@@ -217,7 +226,8 @@ def _load_der(data: bytes) -> list[x509.Certificate]:
     while position < len(data):
         end = position + _der_length(data[position:])
         try:
-            certificates.append(x509.load_der_x509_certificate(data[position:end]))
+            with _tolerating_age():
+                certificates.append(x509.load_der_x509_certificate(data[position:end]))
         except ValueError as error:
             number = len(certificates) + 1
             raise ConfigurationError(
@@ -265,9 +275,7 @@ def _system(cert_file: str | None, cert_dir: str | None) -> TrustAnchors:
     """The system's anchors for one setting of the environment, which `ssl` looks up again."""
     paths = ssl.get_default_verify_paths()
     certificates: list[x509.Certificate] = []
-    with warnings.catch_warnings():
-        # Some have served for decades and break rules that are younger; the user cannot mend them.
-        warnings.simplefilter("ignore", CryptographyDeprecationWarning)
+    with _tolerating_age():
         if paths.cafile is not None:
             with suppress(OSError):
                 certificates += _load_lenient(Path(paths.cafile).read_bytes())

@@ -49,8 +49,8 @@ _OLD: Final = {
 class SSLContext(PlainSettings, ConnectionFactory):
     """An `ssl.SSLContext` whose connections are this package's; see the README for what differs."""
 
-    sslsocket_class = SSLSocket
-    sslobject_class = SSLObject
+    sslsocket_class: Any = SSLSocket
+    sslobject_class: Any = SSLObject
 
     def __new__(cls, protocol: Any = None, *args: Any, **kwargs: Any) -> Any:
         """A context; `protocol` as in `ssl`. Raises NotImplementedError for versions that are not done here."""
@@ -114,6 +114,14 @@ class SSLContext(PlainSettings, ConnectionFactory):
         if server_hostname is not None and (not server_hostname or server_hostname.startswith(".")):
             raise ValueError("server_hostname cannot be an empty string or start with a leading dot.")
         return ContextConnection(self, self._client_config(mode), server_hostname)
+
+    @property
+    def refusal(self) -> str | None:
+        """Why its connections are to be made by others (see `ConnectionFactory`); None where they are made here."""
+        if type(self).wrap_bio is not STANDARD.wrap_bio:
+            # What an application's class does there must not be gone round.
+            return f"{type(self).__name__} has a wrap_bio of its own"
+        return None
 
     def wrap_socket(
         self,

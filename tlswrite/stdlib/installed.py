@@ -8,6 +8,7 @@ then on, and a warning says which and why. So everything that is set is given to
 from __future__ import annotations
 
 import ssl
+import sys
 import warnings
 from collections.abc import Callable, Iterable
 from typing import Any, Final
@@ -40,6 +41,14 @@ class _AnyContext(type):
         return super().__subclasscheck__(subclass)
 
 
+def _level_of_the_application() -> int:
+    """The `stacklevel`, for the caller's caller, of the line outside of this package that led to it."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("tlswrite."):
+        level, frame = level + 1, frame.f_back
+    return level
+
+
 class InstalledContext(SSLContext, metaclass=_AnyContext):
     """An SSLContext that leaves to OpenSSL what it cannot do."""
 
@@ -59,13 +68,17 @@ class InstalledContext(SSLContext, metaclass=_AnyContext):
     @property
     def refusal(self) -> str | None:
         """Why this context's connections are OpenSSL's; None where they are this package's."""
-        return self._refusal
+        return self._refusal or super().refusal
 
     def _stay(self, reason: str) -> None:
         if self._refusal is None:
             self._refusal = reason
+            # What `wrap_bio` and `wrap_socket` make from now on.
+            self.sslobject_class, self.sslsocket_class = ssl.SSLObject, ssl.SSLSocket
             warnings.warn(
-                f"an ssl.SSLContext stays on OpenSSL: {reason}", StaysOnOpenSSLWarning, stacklevel=4
+                f"an ssl.SSLContext stays on OpenSSL: {reason}",
+                StaysOnOpenSSLWarning,
+                stacklevel=_level_of_the_application(),
             )
 
     _cannot = _stay
@@ -77,39 +90,6 @@ class InstalledContext(SSLContext, metaclass=_AnyContext):
         return super().new_connection(**options)
 
     # ---- connections ------------------------------------------------------------------------------------
-
-    def wrap_socket(self, sock: Any, *args: Any, **kwargs: Any) -> Any:
-        """An SSLSocket, this package's or OpenSSL's."""
-        if self._refusal is None:
-            return super().wrap_socket(sock, *args, **kwargs)
-        names = (
-            "server_side",
-            "do_handshake_on_connect",
-            "suppress_ragged_eofs",
-            "server_hostname",
-            "session",
-        )
-        given = {**dict(zip(names, args, strict=False)), **kwargs}
-        return ssl.SSLSocket._create(sock=sock, context=self, **given)  # type: ignore[attr-defined]
-
-    def wrap_bio(
-        self,
-        incoming: ssl.MemoryBIO,
-        outgoing: ssl.MemoryBIO,
-        server_side: bool = False,
-        server_hostname: str | bytes | None = None,
-        session: Any = None,
-    ) -> Any:
-        """An SSLObject, this package's or OpenSSL's."""
-        make = self.sslobject_class if self._refusal is None else ssl.SSLObject
-        return make._create(  # type: ignore[attr-defined]
-            incoming,
-            outgoing,
-            server_side=server_side,
-            server_hostname=self._encode_hostname(server_hostname),
-            session=session,
-            context=self,
-        )
 
     def _wrap_bio(self, *args: Any, **kwargs: Any) -> Any:
         if self._refusal is None:

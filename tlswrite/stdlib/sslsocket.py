@@ -96,11 +96,6 @@ class SSLSocket(TLSSocket, _Name):  # type: ignore[misc]
         self._suppress_ragged_eofs = value
 
     @property
-    def _sslobj(self) -> Face:
-        """What tells of the connection: libraries look into `ssl.SSLSocket` for it (httpcore)."""
-        return Face(self._connection)
-
-    @property
     def context(self) -> Any:
         """The SSLContext; the SNI callback may put another in its place."""
         return self._connection.context
@@ -108,6 +103,11 @@ class SSLSocket(TLSSocket, _Name):  # type: ignore[misc]
     @context.setter
     def context(self, context: Any) -> None:
         self._connection.switch(context)
+
+    @property
+    def _sslobj(self) -> Face:
+        """What `ssl.SSLSocket` has for OpenSSL's object; some libraries ask it for facts."""
+        return Face(self._connection)
 
     @property
     def session(self) -> Any:
@@ -167,6 +167,12 @@ class SSLSocket(TLSSocket, _Name):  # type: ignore[misc]
     def selected_npn_protocol(self) -> None:
         """None: there is no NPN."""
         _Name.selected_npn_protocol(self)  # which warns
+
+    def _want(self, *, writes: bool = False) -> ssl.SSLError:
+        """The very classes of `ssl`: some libraries look errors up by their class (redis-py)."""
+        if writes:
+            return ssl.SSLWantWriteError(ssl.SSL_ERROR_WANT_WRITE, "The operation did not complete (write)")
+        return ssl.SSLWantReadError(ssl.SSL_ERROR_WANT_READ, "The operation did not complete (read)")
 
     # ---- connecting, accepting, ending --------------------------------------------------------------------
 

@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import select
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Iterator
@@ -118,7 +119,7 @@ class Carrier(socket.socket):
                         return count
                     if self._timeout == 0:
                         # What waits to be sent is a write's affair.
-                        raise WantReadError
+                        raise self._want()
                     self._wait(deadline, reads=True, writes=self._send_path.has_output)
             finally:
                 self._reader = False
@@ -152,7 +153,7 @@ class Carrier(socket.socket):
         if not self._auto_retry and self._connection.handled != before and self._settled:
             # SSL_CTX_set_mode(3): without SSL_MODE_AUTO_RETRY a read returns when a record that is no
             # application data was processed, on a blocking socket too.
-            raise WantReadError
+            raise self._want()
         return None
 
     @property
@@ -228,7 +229,7 @@ class Carrier(socket.socket):
                     held = True
                 elif held and not self._auto_retry:
                     # SSL_write(3): a renegotiation took place, on a blocking socket without SSL_MODE_AUTO_RETRY.
-                    raise WantReadError
+                    raise self._want()
                 writes = self._send_path.has_output
                 if not writes and not (self._send_path.held and written == WANT_READ):
                     continue
@@ -359,7 +360,7 @@ class Carrier(socket.socket):
         `reads` only where no other thread is `_polling`.
         """
         if self._timeout == 0:
-            raise WantWriteError if writes else WantReadError
+            raise self._want(writes=writes)
         poll = select.poll()
         poll.register(self.fileno(), (select.POLLIN if reads else 0) | (select.POLLOUT if writes else 0))
         self._polling = self._polling or reads
@@ -375,10 +376,14 @@ class Carrier(socket.socket):
                 self._polling = False
                 self._changed.notify_all()
 
+    def _want(self, *, writes: bool = False) -> ssl.SSLError:
+        """What is raised where the socket does not block: the call is to be repeated when it is ready."""
+        return WantWriteError() if writes else WantReadError()
+
     def _await_change(self, deadline: float | None) -> None:
         """Wait for the progress of another thread; the lock is held."""
         if self._timeout == 0:
-            raise WantReadError
+            raise self._want()
         self._changed.wait(self._remaining(deadline))
 
     # ---- the socket itself ------------------------------------------------------------------------------

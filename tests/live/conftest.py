@@ -1,0 +1,26 @@
+"""Live applications: every asynchronous test runs on each of the roads (`roads.py`)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import tlswrite
+from tests.live import roads
+
+
+def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    return dict(roads.LOOPS)
+
+
+@pytest.fixture
+def server_context(tmp_path: Path) -> tlswrite.SSLContext:
+    return roads.server_context(tmp_path)
+
+
+@pytest.fixture
+def client_context() -> tlswrite.SSLContext:
+    return roads.client_context()
