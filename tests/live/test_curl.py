@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import re
 import ssl
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ import tlswrite
 from tests.live import roads
 from tests.live.asgi import echo, serving_hypercorn
 from tests.live.proxy import connect_proxy
-from tests.live.roads import SIZES, check_road, data_of, digest_of
+from tests.live.roads import SIZES, check_road, data_of, digest_of, on_fast_loop
 from tests.live.services import program
 from tests.live.web import application, serving
 from tests.support import engine, pki
@@ -136,7 +135,8 @@ async def test_a_certificate_of_the_client(tmp_path: Path, server_context: tlswr
         assert facts[0]["peer"]["subject"] == ((("commonName", "localhost"),),)
         status, _, complaint = await curl(tmp_path, "-d", "hello", url)
         assert status != 0
-        assert re.search("certificate required", complaint)
+        if on_fast_loop():  # asyncio's own transport drops the alert of a failed handshake
+            assert "certificate required" in complaint
 
 
 async def test_a_server_that_it_does_not_trust(tmp_path: Path) -> None:
