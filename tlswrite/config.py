@@ -203,6 +203,9 @@ class ServerConfig(_Config):
     status_request: bool = False
     #: Make every client return a cookie before anything costly is done for it (RFC 9846 §4.3.2).
     hello_retry_cookie: bool = False
+    #: TLS 1.3: ask clients for a certificate by `verify_client_post_handshake` alone, not in the handshake
+    #: (SSL_VERIFY_POST_HANDSHAKE of SSL_CTX_set_verify(3)).
+    post_handshake_auth: bool = False
     sni_callback: SNICallback | None = None
     #: TLS 1.2: let clients begin a renegotiation of their own accord.
     allow_client_renegotiation: bool = False

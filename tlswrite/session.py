@@ -59,6 +59,34 @@ class Session:
     #: ticket_age_add (RFC 9846 §4.7.1).
     age_add: int = field(default=0, repr=False)
 
+    # ---- as `ssl.SSLSession` has it ----
+
+    @property
+    def id(self) -> bytes:
+        """A name for it: the session id, or the beginning of the ticket."""
+        return self.session_id or self.ticket[:32]
+
+    @property
+    def time(self) -> int:
+        """When it was issued. Seconds since the epoch."""
+        return int(self.issued_at)
+
+    @property
+    def timeout(self) -> int:
+        """Seconds from `time` on for which it is good."""
+        return int(self.expires_at - self.issued_at)
+
+    @property
+    def ticket_lifetime_hint(self) -> int:
+        """What the server said of its ticket's lifetime. Seconds; 0 without a ticket."""
+        return self.lifetime if self.ticket else 0
+
+    @property
+    def has_ticket(self) -> bool:
+        return bool(self.ticket)
+
+    # ---- its time ----
+
     @property
     def expires_at(self) -> float:
         """When it is good for nothing any more. Seconds since the epoch."""

@@ -1,9 +1,13 @@
-"""Every test here runs on asyncio's selector loop and, where it is installed, on uvloop."""
+"""Every test here runs on asyncio's selector loop and, where it is installed, on uvloop.
+
+A file that has `LOOP_FACTORIES` of its own runs on those.
+"""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import pytest
 
@@ -15,7 +19,11 @@ except ImportError:
     uvloop = None
 
 
-def pytest_asyncio_loop_factories() -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+def pytest_asyncio_loop_factories(item: Any) -> dict[str, Callable[[], asyncio.AbstractEventLoop]]:
+    own: dict[str, Callable[[], asyncio.AbstractEventLoop]] | None
+    own = getattr(item.getparent(pytest.Module).obj, "LOOP_FACTORIES", None)
+    if own is not None:
+        return own
     factories: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {"asyncio": asyncio.SelectorEventLoop}
     if uvloop is not None:
         factories["uvloop"] = uvloop.new_event_loop

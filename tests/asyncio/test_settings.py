@@ -81,7 +81,7 @@ def test_a_factory_makes_the_connections() -> None:
 def test_a_factory_that_refuses_is_not_asked() -> None:
     factory = Factory("it has a pre-shared key")
     for call in (lambda: client_connection(factory, "localhost"), lambda: server_connections(factory)):
-        with pytest.raises(TypeError, match="stays on OpenSSL: it has a pre-shared key"):
+        with pytest.raises(TypeError, match="must make connections: it has a pre-shared key"):
             call()
     assert factory.made == []
 

@@ -119,6 +119,21 @@ def wrong_name() -> Issued:
     return issue(("elsewhere.example", "192.0.2.1"))
 
 
+@cache
+def common_name_alone() -> Issued:
+    """The right name, but in the subject alone."""
+    return _make(
+        subject=LOCAL[0],
+        key_type="ecdsa_secp256r1",
+        extensions=_leaf_extensions(
+            ("elsewhere.example",), ExtendedKeyUsageOID.SERVER_AUTH, "ecdsa_secp256r1"
+        ),
+        not_before=NOW - DAY,
+        not_after=NOW + 30 * DAY,
+        issuer=authority(),
+    )
+
+
 def wrong_usage() -> Issued:
     """Good for a client, shown by a server."""
     return issue(LOCAL, client=True)

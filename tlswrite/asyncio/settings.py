@@ -108,7 +108,7 @@ def _check_timeout(name: str, value: float | None, default: float) -> float:
 
 def _kind(ssl: Any) -> str:
     if isinstance(ssl, ConnectionFactory):
-        return f"a context that stays on OpenSSL: {ssl.refusal}"
+        return f"a context of which the loop itself must make connections: {ssl.refusal}"
     if isinstance(ssl, stdlib_ssl.SSLContext):
         return (
             "an ssl.SSLContext, whose settings cannot be read: make it with tlswrite.SSLContext or "

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import copy
 import ssl
-import sys
 import weakref
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
+from tlswrite.codec import Reader
 from tlswrite.config import ServerConfig
 from tlswrite.connection import TLSConnection
-from tlswrite.errors import PeerError
+from tlswrite.crypto.suites import SUITES
+from tlswrite.errors import DecodeError, PeerError
 from tlswrite.handshake.control import Control
-from tlswrite.iana import AlertDescription
+from tlswrite.iana import AlertDescription, CipherSuite, HandshakeType, ProtocolVersion
 from tlswrite.stdlib.settings import ignores_eof
 from tlswrite.stdlib.stats import Stats
 
@@ -23,19 +24,49 @@ __all__ = ["ContextConnection", "with_sni_callback"]
 SNICallback = Callable[[Any, str | None, Any], int | None]
 
 
+_VERSIONS: Final = {ProtocolVersion.TLS_1_2: "TLSv1.2", ProtocolVersion.TLS_1_3: "TLSv1.3"}
+
+
 class _CountingControl(Control):
-    """Tells the context's statistics that a handshake is complete."""
+    """Tells the context's statistics of handshakes, and remembers what a client offered of a server's suites."""
 
-    __slots__ = ("_stats",)
+    __slots__ = ("_stats", "offered", "wanted")
 
-    def __init__(self, send_path: Any, receive_path: Any, stats: Stats) -> None:
+    def __init__(
+        self, send_path: Any, receive_path: Any, stats: Stats, wanted: tuple[CipherSuite, ...]
+    ) -> None:
         super().__init__(send_path, receive_path)
         self._stats = stats
+        #: A server's suites, and those of them that the client offers too.
+        self.wanted = wanted
+        self.offered: tuple[CipherSuite, ...] = ()
+
+    def start(self, generator: Any) -> None:
+        if self.negotiated is None:
+            self._stats.started += 1
+        super().start(generator)
+
+    def _handle_message(self, message_type: int, raw: bytes) -> None:
+        if message_type == HandshakeType.CLIENT_HELLO and self.wanted:
+            offered = _suites_of(raw)
+            self.offered = tuple(suite for suite in self.wanted if suite in offered)
+        super()._handle_message(message_type, raw)
 
     def complete(self, result: Any, after: Any) -> None:
         again = self.negotiated is not None
         super().complete(result, after)
         self._stats.completed(again, result.session_reused)
+
+
+def _suites_of(hello: bytes) -> frozenset[int]:
+    """The cipher suites of a ClientHello (RFC 9846 §4.2.2); none of one that is malformed, which is refused."""
+    reader = Reader(hello[4 + 2 + 32 :])
+    try:
+        reader.vector8()
+        suites = reader.vector16()
+    except DecodeError:
+        return frozenset()
+    return frozenset(int.from_bytes(suites[at : at + 2], "big") for at in range(0, len(suites), 2))
 
 
 class ContextConnection(TLSConnection):
@@ -51,8 +82,22 @@ class ContextConnection(TLSConnection):
         self.context = context
         self._owner = None
         control = self._control
-        self._control = _CountingControl(self.send_path, self.receive_path, context._stats_of(self))
+        self._control = _CountingControl(
+            self.send_path,
+            self.receive_path,
+            context._stats_of(self),
+            config.cipher_suites if self.server_side else (),
+        )
         self._control.tls12_offered = control.tls12_offered
+
+    def shared_ciphers(self) -> list[tuple[str, str, int]] | None:
+        """A server's suites that the client offered too, best first; None for a client, and before its hello."""
+        control = self._control
+        assert isinstance(control, _CountingControl)
+        if not control.offered:
+            return None
+        found = [SUITES[suite] for suite in control.offered]
+        return [(each.openssl_name, _VERSIONS[each.version], each.key_length * 8) for each in found]
 
     @property
     def server_side(self) -> bool:
@@ -79,9 +124,14 @@ class ContextConnection(TLSConnection):
         self._owner = weakref.ref(owner)
 
     def switch(self, context: Any) -> None:
-        """Take another context, in the SNI callback (`ssl.SSLObject.context`)."""
-        if not (isinstance(context, ssl.SSLContext) and hasattr(context, "_server_config")):
+        """Take another context (`ssl.SSLObject.context`): in the SNI callback, or before the handshake."""
+        if not (isinstance(context, ssl.SSLContext) and hasattr(context, "_config")):
             raise TypeError("The value must be a tlswrite.SSLContext")
+        if not self._control.started:
+            self.config = context._config(self.server_side, self.config.mode)
+            callback: SNICallback | None = context.sni_callback  # type: ignore[assignment]  # the name may be None
+            if self.server_side and callback is not None:
+                with_sni_callback(self, callback)
         self.context = context
 
 
@@ -123,10 +173,34 @@ def _ask(
     if connection.context is before:
         return None
     config: ServerConfig = connection.context._server_config(connection.config.mode)
+    connection.config = config
     return config
 
 
+class _Raiser:
+    """Raises an error again, and looks like the callback that raised it first."""
+
+    def __init__(self, error: BaseException, callback: SNICallback) -> None:
+        self._error = error
+        self._callback = callback
+
+    def __call__(self, _: Any) -> None:
+        raise self._error
+
+    def __repr__(self) -> str:
+        return repr(self._callback)
+
+
+class _Mortal:
+    """Something to refer to weakly."""
+
+
 def _report(error: BaseException, callback: SNICallback) -> None:
-    """As `ssl` does with what a callback raises: the peer gets an alert, the program is told here."""
-    arguments: Any = sys.UnraisableHookArgs  # a struct sequence of the interpreter's
-    sys.unraisablehook(arguments((type(error), error, error.__traceback__, None, callback)))
+    """As `ssl` does with what a callback raises: the peer gets an alert, `sys.unraisablehook` is told here.
+
+    The hook takes arguments that only the interpreter can make, which it does for callbacks of weak references.
+    """
+    mortal = _Mortal()
+    reference = weakref.ref(mortal, _Raiser(error, callback))
+    del mortal
+    del reference

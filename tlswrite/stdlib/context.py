@@ -27,7 +27,7 @@ from tlswrite.iana import CipherSuite, NamedGroup, SignatureScheme
 from tlswrite.limits import MAX_TICKETS_SENT
 from tlswrite.session import SessionCache
 from tlswrite.stdlib.connection import ContextConnection, SNICallback, with_sni_callback
-from tlswrite.stdlib.face import MemoryFace, facts_of, set_session
+from tlswrite.stdlib.face import MemoryFace, SSLObject, facts_of, set_session
 from tlswrite.stdlib.keylog import KeyLog
 from tlswrite.stdlib.loading import Anchors, Identities, read_credentials
 from tlswrite.stdlib.names import group_named, groups_in, schemes_in, suites_among, tls13_suites_in
@@ -50,16 +50,17 @@ class SSLContext(PlainSettings, ConnectionFactory):
     """An `ssl.SSLContext` whose connections are this package's; see the README for what differs."""
 
     sslsocket_class = SSLSocket
+    sslobject_class = SSLObject
 
     def __new__(cls, protocol: Any = None, *args: Any, **kwargs: Any) -> Any:
         """A context; `protocol` as in `ssl`. Raises NotImplementedError for versions that are not done here."""
         if protocol in _OLD:
             return cls._old_version(protocol)
-        if protocol == getattr(ssl, "PROTOCOL_TLSv1_2", None):
-            self = super().__new__(cls, ssl.PROTOCOL_TLS)
-            cls._begin(self)
-            self.minimum_version = self.maximum_version = ssl.TLSVersion.TLSv1_2
-            return self
+        if protocol is None:
+            warnings.warn(
+                "ssl.SSLContext() without protocol argument is deprecated.", DeprecationWarning, stacklevel=2
+            )
+            protocol = ssl.PROTOCOL_TLS
         self = super().__new__(cls, protocol)
         cls._begin(self)
         return self
@@ -105,7 +106,6 @@ class SSLContext(PlainSettings, ConnectionFactory):
             if server_hostname:
                 raise ValueError("server_hostname can only be specified in client mode")
             connection = ContextConnection(self, self._server_config(mode), None)
-            self._server_stats.started += 1
             if self._sni is not None:
                 with_sni_callback(connection, self._sni)
             return connection
@@ -113,9 +113,15 @@ class SSLContext(PlainSettings, ConnectionFactory):
             raise ValueError("check_hostname requires server_hostname")
         if server_hostname is not None and (not server_hostname or server_hostname.startswith(".")):
             raise ValueError("server_hostname cannot be an empty string or start with a leading dot.")
-        connection = ContextConnection(self, self._client_config(mode), server_hostname)
-        self._client_stats.started += 1
-        return connection
+        return ContextConnection(self, self._client_config(mode), server_hostname)
+
+    @property
+    def refusal(self) -> str | None:
+        """Why its connections are to be made by others (see `ConnectionFactory`); None where they are made here."""
+        if type(self).wrap_bio is not STANDARD.wrap_bio:
+            # What an application's class does there must not be gone round.
+            return f"{type(self).__name__} has a wrap_bio of its own"
+        return None
 
     def wrap_socket(
         self,
@@ -365,8 +371,8 @@ class SSLContext(PlainSettings, ConnectionFactory):
 
     @sni_callback.setter
     def sni_callback(self, callback: SNICallback | None) -> None:
-        if callback is not None and not callable(callback):
-            raise TypeError("not a callable object")
+        # It raises TypeError for what cannot be called, ValueError for a context of clients.
+        STANDARD.sni_callback.__set__(self, callback)
         self._sni = callback
 
     @property
@@ -431,6 +437,8 @@ def create_default_context(
         context = SSLContext(ssl.PROTOCOL_TLS_SERVER)
     else:
         raise ValueError(purpose)
+    if sys.version_info >= (3, 13):
+        context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | ssl.VERIFY_X509_STRICT
     if cafile or capath or cadata:
         context.load_verify_locations(cafile, capath, cadata)
     elif context.verify_mode != ssl.CERT_NONE:

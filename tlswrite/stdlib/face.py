@@ -28,7 +28,7 @@ from tlswrite.limits import MAX_CIPHERTEXT, RECORD_HEADER
 from tlswrite.session import Session
 from tlswrite.stdlib.connection import ContextConnection
 
-__all__ = ["Face", "MemoryFace", "facts_of", "set_session", "unverified_chain", "verified_chain"]
+__all__ = ["Face", "MemoryFace", "SSLObject", "facts_of", "set_session", "unverified_chain", "verified_chain"]
 
 #: Plaintext thrown away at once while the peer's close_notify is waited for. Bytes.
 _DISCARDED: Final = 65536
@@ -43,11 +43,31 @@ _TYPES: Final = frozenset(
 )
 
 
-def facts_of(connection: ContextConnection) -> ssl.SSLObject:
+def facts_of(connection: ContextConnection) -> SSLObject:
     """An `ssl.SSLObject` that tells of a connection which something else drives."""
-    shell = ssl.SSLObject.__new__(ssl.SSLObject)
-    shell._sslobj = Face(connection)  # type: ignore[attr-defined]  # what its own methods call
+    shell = SSLObject.__new__(SSLObject)
+    shell._sslobj = Face(connection)
     return shell
+
+
+class SSLObject(ssl.SSLObject):
+    """What `SSLContext.wrap_bio` gives: the standard library's, and what it has in newer versions alone."""
+
+    #: What the methods of `ssl.SSLObject` call.
+    _sslobj: Any
+
+    def get_verified_chain(self) -> list[bytes]:
+        """The path by which the peer's certificate verified, the anchor last, in DER form."""
+        return verified_chain(self._sslobj.connection) or []
+
+    def get_unverified_chain(self) -> list[bytes]:
+        """The certificates that the peer sent, in DER form."""
+        return unverified_chain(self._sslobj.connection) or []
+
+    def group(self) -> str | None:
+        """The IANA name of the key exchange group; None before the handshake is complete."""
+        group: str | None = self._sslobj.group()
+        return group
 
 
 class _Certificate:
@@ -146,11 +166,7 @@ class Face:
         return self.connection.group()
 
     def shared_ciphers(self) -> list[tuple[str, str, int]] | None:
-        if not self.connection.server_side or self.connection.negotiated is None:
-            return None
-        raise NotImplementedError(
-            "the client's cipher list is not kept: cipher() tells what was chosen of it"
-        )
+        return self.connection.shared_ciphers()
 
     def compression(self) -> None:
         return None
@@ -229,17 +245,19 @@ class MemoryFace(Face):
             return nothing
 
     def write(self, data: Buffer) -> int:
-        """All of `data`; the outgoing BIO has no bounds. Raises SSLWantReadError in a handshake."""
-        view = memoryview(data).cast("B")
-        written = 0
-        while True:
-            try:
-                written += self._drive(self.connection.write, view[written:])
-            except WantWriteError:
-                # What is sealed counts; the rest is a new write, now that there is room.
-                written += self.connection.send_path.abandon()
-            if written == view.nbytes:
-                return written
+        """All of `data`; the outgoing BIO has no bounds. Raises SSLWantReadError in a handshake: then repeat it."""
+        try:
+            while True:
+                try:
+                    written: int = self._drive(self.connection.write, data)
+                    return written
+                except WantWriteError:
+                    # What was sealed is in the outgoing BIO now, and there is room for more.
+                    continue
+        except CallerError as error:
+            if self.connection.send_path.closed:
+                error.reason = "PROTOCOL_IS_SHUTDOWN"
+            raise
 
     def pending(self) -> int:
         return self.connection.pending()
@@ -248,12 +266,10 @@ class MemoryFace(Face):
         """close_notify, then the peer's: SSLWantReadError until that is there. Data in front of it is dropped."""
         connection = self.connection
         try:
-            while not connection.shutdown():
+            while not self._drive(connection.shutdown):
                 self._drive(connection.read, _DISCARDED)
         except ZeroReturnError:
             pass
-        finally:
-            self._give()
 
     def verify_client_post_handshake(self) -> None:
         self._drive(self.connection.verify_client_post_handshake)
@@ -268,10 +284,12 @@ class MemoryFace(Face):
                     if not self._next():
                         raise
         except TruncationError as error:
-            raise ssl.SSLEOFError(
+            ended = ssl.SSLEOFError(
                 ssl.SSL_ERROR_EOF,
                 "[SSL: UNEXPECTED_EOF_WHILE_READING] EOF occurred in violation of protocol: " + error.message,
-            ) from None
+            )
+            ended.library, ended.reason = "SSL", "UNEXPECTED_EOF_WHILE_READING"
+            raise ended from None
         finally:
             self._give()
 

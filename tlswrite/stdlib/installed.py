@@ -8,6 +8,7 @@ then on, and a warning says which and why. So everything that is set is given to
 from __future__ import annotations
 
 import ssl
+import sys
 import warnings
 from collections.abc import Callable, Iterable
 from typing import Any, Final
@@ -31,10 +32,21 @@ class _AnyContext(type):
     """Contexts that were made before still are what `ssl.SSLContext` names."""
 
     def __instancecheck__(cls, instance: Any) -> bool:
-        return isinstance(instance, STANDARD)
+        return cls.__subclasscheck__(type(instance))
 
     def __subclasscheck__(cls, subclass: type) -> bool:
-        return issubclass(subclass, STANDARD)
+        # Of the class itself, not of classes that applications derive from it.
+        if cls is InstalledContext:
+            return issubclass(subclass, STANDARD)
+        return super().__subclasscheck__(subclass)
+
+
+def _level_of_the_application() -> int:
+    """The `stacklevel`, for the caller's caller, of the line outside of this package that led to it."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").startswith("tlswrite."):
+        level, frame = level + 1, frame.f_back
+    return level
 
 
 class InstalledContext(SSLContext, metaclass=_AnyContext):
@@ -42,7 +54,6 @@ class InstalledContext(SSLContext, metaclass=_AnyContext):
 
     def _begin(self) -> None:
         self._refusal: str | None = None
-        self._native_alpn: list[str] = []
         super()._begin()
 
     @classmethod
@@ -57,13 +68,15 @@ class InstalledContext(SSLContext, metaclass=_AnyContext):
     @property
     def refusal(self) -> str | None:
         """Why this context's connections are OpenSSL's; None where they are this package's."""
-        return self._refusal
+        return self._refusal or super().refusal
 
     def _stay(self, reason: str) -> None:
         if self._refusal is None:
             self._refusal = reason
             warnings.warn(
-                f"an ssl.SSLContext stays on OpenSSL: {reason}", StaysOnOpenSSLWarning, stacklevel=4
+                f"an ssl.SSLContext stays on OpenSSL: {reason}",
+                StaysOnOpenSSLWarning,
+                stacklevel=_level_of_the_application(),
             )
 
     _cannot = _stay
@@ -109,11 +122,11 @@ class InstalledContext(SSLContext, metaclass=_AnyContext):
         if self._refusal is None:
             try:
                 ours(*args, **kwargs)
-            except TLSError as error:
+            except (TLSError, ValueError, NotImplementedError) as error:
                 failure = error
         try:
             getattr(STANDARD, name)(self, *args, **kwargs)
-        except (ssl.SSLError, ValueError, AttributeError) as error:
+        except (OSError, ValueError, AttributeError) as error:
             if failure is not None or self._refusal is not None:
                 raise error from failure
         else:
@@ -121,7 +134,7 @@ class InstalledContext(SSLContext, metaclass=_AnyContext):
                 self._stay(str(failure))
 
     def load_cert_chain(self, certfile: Any, keyfile: Any = None, password: Any = None) -> None:
-        self._both("load_cert_chain", super().load_cert_chain, certfile, keyfile, password)
+        self._both("load_cert_chain", super().load_cert_chain, certfile, keyfile, _once(password))
 
     def load_verify_locations(self, cafile: Any = None, capath: Any = None, cadata: Any = None) -> None:
         self._both("load_verify_locations", super().load_verify_locations, cafile, capath, cadata)
@@ -137,6 +150,18 @@ class InstalledContext(SSLContext, metaclass=_AnyContext):
 
     def set_ecdh_curve(self, curve_name: str | bytes) -> None:
         self._both("set_ecdh_curve", super().set_ecdh_curve, curve_name)
+
+    def set_groups(self, grouplist: str) -> None:
+        self._both("set_groups", super().set_groups, grouplist)
+
+    def set_ciphersuites(self, ciphersuites: str) -> None:
+        self._both("set_ciphersuites", super().set_ciphersuites, ciphersuites)
+
+    def set_server_sigalgs(self, sigalgslist: str) -> None:
+        self._both("set_server_sigalgs", super().set_server_sigalgs, sigalgslist)
+
+    def set_client_sigalgs(self, sigalgslist: str) -> None:  # type: ignore[override]  # where Python has it
+        self._both("set_client_sigalgs", super().set_client_sigalgs, sigalgslist)
 
     def load_dh_params(self, path: Any) -> None:
         """Taken by OpenSSL, and of no use to this package, which negotiates curves instead."""
@@ -159,17 +184,17 @@ class InstalledContext(SSLContext, metaclass=_AnyContext):
     def get_ciphers(self) -> list[dict[str, Any]]:
         return super().get_ciphers() if self._refusal is None else STANDARD.get_ciphers(self)
 
+    def get_ca_certs(self, binary_form: bool = False) -> list[Any]:
+        if self._refusal is None:
+            return super().get_ca_certs(binary_form)
+        found: list[Any] = STANDARD.get_ca_certs(self, binary_form)
+        return found
+
+    def cert_store_stats(self) -> dict[str, int]:
+        return super().cert_store_stats() if self._refusal is None else STANDARD.cert_store_stats(self)
+
     def session_stats(self) -> dict[str, int]:
         return super().session_stats() if self._refusal is None else STANDARD.session_stats(self)
-
-    @property
-    def sni_callback(self) -> Any:
-        return self._sni
-
-    @sni_callback.setter
-    def sni_callback(self, callback: Any) -> None:
-        STANDARD.sni_callback.__set__(self, callback)
-        self._sni = callback
 
     @property
     def keylog_filename(self) -> Any:
@@ -189,3 +214,17 @@ class InstalledContext(SSLContext, metaclass=_AnyContext):
         _RAW._msg_callback.__set__(self, callback)
         if callback is not None:
             self._stay("it has a message callback, which is not done here")
+
+
+def _once(password: Any) -> Any:
+    """A password that is asked for once, although two want it."""
+    if not callable(password):
+        return password
+    answers: list[Any] = []
+
+    def ask() -> Any:
+        if not answers:
+            answers.append(password())
+        return answers[0]
+
+    return ask

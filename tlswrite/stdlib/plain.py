@@ -6,7 +6,7 @@ import _ssl
 import ssl
 from typing import Any, Final
 
-from tlswrite.stdlib.settings import refused_flag
+from tlswrite.stdlib.settings import refused_flag, refused_maximum, refused_options
 
 __all__ = ["STANDARD", "PlainSettings"]
 
@@ -34,6 +34,7 @@ class PlainSettings(STANDARD):  # type: ignore[misc]  # found at run time
 
     @options.setter
     def options(self, value: int) -> None:
+        self._refuse(refused_options(value))
         _RAW.options.__set__(self, value)
 
     @property
@@ -50,6 +51,7 @@ class PlainSettings(STANDARD):  # type: ignore[misc]  # found at run time
 
     @maximum_version.setter
     def maximum_version(self, value: int) -> None:
+        self._refuse(refused_maximum(value))
         _RAW.maximum_version.__set__(self, value)
 
     @property
@@ -58,9 +60,7 @@ class PlainSettings(STANDARD):  # type: ignore[misc]  # found at run time
 
     @verify_flags.setter
     def verify_flags(self, value: int) -> None:
-        refusal = refused_flag(value)
-        if refusal is not None:
-            self._cannot(refusal)
+        self._refuse(refused_flag(value))
         _RAW.verify_flags.__set__(self, value)
 
     @property
@@ -70,6 +70,10 @@ class PlainSettings(STANDARD):  # type: ignore[misc]  # found at run time
     @verify_mode.setter
     def verify_mode(self, value: int) -> None:
         _RAW.verify_mode.__set__(self, value)
+
+    def _refuse(self, reason: str | None) -> None:
+        if reason is not None:
+            self._cannot(reason)
 
     def _cannot(self, reason: str) -> None:
         """What was asked for cannot be had here."""

@@ -15,10 +15,22 @@ from tlswrite.config import Mode
 from tlswrite.errors import ConfigurationError
 from tlswrite.iana import ProtocolVersion
 
-__all__ = ["MODE", "RAW", "refused_flag", "shared_fields", "versions"]
+__all__ = [
+    "MODE",
+    "RAW",
+    "client_fields",
+    "ignores_eof",
+    "refused_flag",
+    "refused_maximum",
+    "refused_options",
+    "server_fields",
+    "shared_fields",
+    "versions",
+]
 
-#: As Python's ssl sets it (SSL_CTX_set_mode(3)): what `send` and `write` of its objects have always done.
-MODE: Final = Mode.AUTO_RETRY | Mode.ENABLE_PARTIAL_WRITE | Mode.ACCEPT_MOVING_WRITE_BUFFER
+#: As Python's ssl sets it (SSL_CTX_set_mode(3)): a write is of all that was given, or it is to be repeated. Callers
+#: rely on it, and many never look at what `write` returns.
+MODE: Final = Mode.AUTO_RETRY | Mode.ACCEPT_MOVING_WRITE_BUFFER
 
 # Of ssl.h; Python names some of them only in newer versions.
 _OP_IGNORE_UNEXPECTED_EOF: Final = 0x80
@@ -29,6 +41,9 @@ _OP_NO_TLSv1_2: Final = 0x08000000
 _OP_NO_TLSv1_3: Final = 0x20000000
 _OP_ENABLE_MIDDLEBOX_COMPAT: Final = 0x100000
 _OP_NO_RENEGOTIATION: Final = 0x40000000
+
+#: The protocol of a context for TLS 1.2 alone; builds of OpenSSL without it have no name for it.
+_PROTOCOL_TLSv1_2: Final = getattr(ssl, "PROTOCOL_TLSv1_2", None)
 
 #: Reads one plain setting of a context as a number: the properties of `ssl` make an enumeration each time.
 RAW: Final[dict[str, Callable[[Any], int]]] = {
@@ -41,6 +56,7 @@ RAW: Final[dict[str, Callable[[Any], int]]] = {
         "maximum_version",
         "post_handshake_auth",
         "num_tickets",
+        "protocol",
     )
 }
 
@@ -49,6 +65,8 @@ def versions(context: Any) -> tuple[ProtocolVersion, ProtocolVersion]:
     """The lowest and the highest version of a context; raises ConfigurationError where none is left."""
     options = RAW["options"](context)
     lowest, highest = RAW["minimum_version"](context), RAW["maximum_version"](context)
+    if RAW["protocol"](context) == _PROTOCOL_TLSv1_2:
+        return ProtocolVersion.TLS_1_2, ProtocolVersion.TLS_1_2
     low = ProtocolVersion.TLS_1_2
     if (
         lowest == ssl.TLSVersion.TLSv1_3
@@ -59,10 +77,6 @@ def versions(context: Any) -> tuple[ProtocolVersion, ProtocolVersion]:
     high = ProtocolVersion.TLS_1_3
     if highest == ssl.TLSVersion.TLSv1_2 or options & _OP_NO_TLSv1_3:
         high = ProtocolVersion.TLS_1_2
-    elif 0 < highest < ssl.TLSVersion.TLSv1_2 or highest == ssl.TLSVersion.MINIMUM_SUPPORTED:
-        raise ConfigurationError(
-            "no version is left: maximum_version is below TLS 1.2, the lowest that is done here"
-        )
     if low > high:
         raise ConfigurationError(
             "no version is left: minimum_version, maximum_version and options allow none"
@@ -102,6 +116,8 @@ def server_fields(context: Any) -> dict[str, Any]:
     options = RAW["options"](context)
     fields: dict[str, Any] = {
         "allow_client_renegotiation": bool(options & _OP_ALLOW_CLIENT_RENEGOTIATION),
+        # _ssl.c: SSL_VERIFY_POST_HANDSHAKE, so the handshake itself asks for nothing.
+        "post_handshake_auth": bool(RAW["post_handshake_auth"](context)),
         "tickets": RAW["num_tickets"](context),
     }
     if options & _OP_NO_TICKET:
@@ -112,6 +128,20 @@ def server_fields(context: Any) -> dict[str, Any]:
 def ignores_eof(context: Any) -> bool:
     """Whether an end without close_notify is to be taken for an end (SSL_OP_IGNORE_UNEXPECTED_EOF)."""
     return bool(RAW["options"](context) & _OP_IGNORE_UNEXPECTED_EOF)
+
+
+def refused_maximum(version: int) -> str | None:
+    """Why a highest version cannot be had here; None where it can."""
+    if 0 < version < ssl.TLSVersion.TLSv1_2 or version == ssl.TLSVersion.MINIMUM_SUPPORTED:
+        return "versions below TLS 1.2 are not done here (RFC 8996)"
+    return None
+
+
+def refused_options(options: int) -> str | None:
+    """Why a set of options cannot be had here; None where it can."""
+    if options & _OP_NO_TLSv1_2 and options & _OP_NO_TLSv1_3:
+        return "without TLS 1.2 and TLS 1.3 no version is left: older ones are not done here (RFC 8996)"
+    return None
 
 
 def refused_flag(flags: int) -> str | None:

@@ -121,6 +121,10 @@ class SSLSocket(TLSSocket, _Name):  # type: ignore[misc]
         self._check_connected()
         return super().recv(buflen, flags)
 
+    def recv_into(self, buffer: Any, nbytes: int | None = None, flags: int = 0) -> int:
+        self._check_connected()
+        return super().recv_into(buffer, nbytes or 0, flags)
+
     def getpeercert(self, binary_form: bool = False) -> Any:
         self._check_connected()
         return super().getpeercert(binary_form)
@@ -131,12 +135,8 @@ class SSLSocket(TLSSocket, _Name):  # type: ignore[misc]
             self.getpeername()
 
     def shared_ciphers(self) -> list[tuple[str, str, int]] | None:
-        """None for a client; for a server NotImplementedError: the client's list is not kept."""
-        if not self.server_side or not self._connection.handshake_complete:
-            return None
-        raise NotImplementedError(
-            "the client's cipher list is not kept: cipher() tells what was chosen of it"
-        )
+        """A server's suites that the client offered too, best first; None for a client."""
+        return self._connection.shared_ciphers()
 
     def get_unverified_chain(self) -> list[bytes]:
         """The certificates that the peer sent, in DER form."""
@@ -164,16 +164,20 @@ class SSLSocket(TLSSocket, _Name):  # type: ignore[misc]
 
     def connect(self, address: Any) -> None:
         """Connect, and shake hands unless `do_handshake_on_connect` is off."""
-        if self.server_side:
-            raise ValueError("can't connect in server-side mode")
+        self._check_unconnected()
         super().connect(address)
         if self.do_handshake_on_connect:
             self.do_handshake()
 
-    def connect_ex(self, address: Any) -> int:
-        """The same, with the error's number as the result where connecting fails."""
+    def _check_unconnected(self) -> None:
         if self.server_side:
             raise ValueError("can't connect in server-side mode")
+        if self._is_connected():
+            raise ValueError("attempt to connect already-connected SSLSocket!")
+
+    def connect_ex(self, address: Any) -> int:
+        """The same, with the error's number as the result where connecting fails."""
+        self._check_unconnected()
         with self._blocking_socket():
             failure = socket.socket.connect_ex(self, address)
         if not failure and self.do_handshake_on_connect:

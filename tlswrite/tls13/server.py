@@ -135,7 +135,7 @@ class ServerHandshake:
         hello = yield from self.receive_client_hello(hello, raw)
         self.send_server_hello(hello)
         self.send_parameters()
-        if self.session is None and self.config.verify_mode != ssl.CERT_NONE:
+        if self.session is None and _asks(self.config):
             yield from self.receive_client_identity()
         yield from receive_finished(self.transcript, self.suite, self.schedule.client_handshake)
         self.finish()
@@ -282,7 +282,7 @@ class ServerHandshake:
         flight = EncryptedExtensions(tuple(self.extensions())).encode()
         # RFC 9846 §4.4.2: with a resumed session, no CertificateRequest.
         full = self.session is None
-        if full and config.verify_mode != ssl.CERT_NONE:
+        if full and _asks(config):
             flight += self.certificate_request()
         transcript.add(flight)
         if full:
@@ -466,3 +466,8 @@ def _plain(hello: ClientHello) -> tuple[object, ...]:
         hello.cipher_suites,
         hello.compression_methods,
     )
+
+
+def _asks(config: ServerConfig) -> bool:
+    """Whether a client is asked for its certificate in the handshake."""
+    return config.verify_mode != ssl.CERT_NONE and not config.post_handshake_auth
