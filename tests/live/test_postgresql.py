@@ -21,7 +21,7 @@ import psycopg
 import pytest
 
 import tlswrite
-from tests.live.roads import SIZES, check_road, data_of, digest_of
+from tests.live.roads import SIZES, check_road, data_of, digest_of, is_fast, server_context
 from tests.live.services import PASSWORD, USER, Service, postgresql
 from tests.support import engine, pki
 
@@ -50,15 +50,8 @@ IN_TABLE = "select encode(sha256(string_agg(data, ''::bytea order by n)), 'hex')
 @contextlib.asynccontextmanager
 async def connected(server: Service, context: ssl.SSLContext, **options: Any) -> AsyncIterator[Any]:
     """asyncpg, as applications have it."""
-    connection = await asyncpg.connect(
-        host="localhost",
-        port=server.port,
-        user=USER,
-        password=PASSWORD,
-        database="postgres",
-        ssl=context,
-        **options,
-    )
+    settings = {"port": server.port, "user": USER, "password": PASSWORD, "database": "postgres", **options}
+    connection = await asyncpg.connect(host="localhost", ssl=context, **settings)
     try:
         yield connection
     finally:
@@ -149,6 +142,19 @@ async def test_asyncpg_tells_a_stranger(server: Service) -> None:
             pass
 
 
+async def test_asyncpg_makes_a_context_by_itself(installed: None, server: Service, tmp_path: Path) -> None:
+    """An application with all its settings in a URL changes nothing but `tlswrite.install()`."""
+    root = tmp_path / "root.pem"
+    root.write_bytes(pki.authority().certificate_pem)
+    url = f"postgresql://{USER}@localhost:{server.port}/postgres?sslmode=verify-full&sslrootcert={root}"
+    connection = await asyncpg.connect(url, password=PASSWORD)
+    try:
+        assert is_fast(connection._transport)
+        assert await connection.fetchval("select $1::bytea", data_of(100_000)) == data_of(100_000)
+    finally:
+        await connection.close()
+
+
 # ---- pg8000 -----------------------------------------------------------------------------------------
 
 
@@ -199,9 +205,12 @@ def pg8000_connection(server: Service, context: ssl.SSLContext) -> Any:
 
 @contextlib.asynccontextmanager
 async def terminating_proxy(
-    context: ssl.SSLContext, server: Service, onward_context: ssl.SSLContext
+    context: ssl.SSLContext, server: Service, onward_context: ssl.SSLContext, *, direct: bool = False
 ) -> AsyncIterator[int]:
-    """TLS ends here and begins again: to a client this is PostgreSQL, by the same certificate. Its port."""
+    """TLS ends here and begins again: to a client this is PostgreSQL, by the same certificate. Its port.
+
+    `direct`: TLS from the first byte, by ALPN, as PostgreSQL 17 has it.
+    """
     tasks: set[asyncio.Task[None]] = set()
 
     async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -215,9 +224,12 @@ async def terminating_proxy(
         task = asyncio.current_task()
         assert task is not None
         tasks.add(task)
-        assert await reader.readexactly(8) == SSL_REQUEST
-        writer.write(b"S")
-        await writer.start_tls(context)
+        if direct:
+            assert writer.get_extra_info("ssl_object").selected_alpn_protocol() == "postgresql"
+        else:
+            assert await reader.readexactly(8) == SSL_REQUEST
+            writer.write(b"S")
+            await writer.start_tls(context)
         check_road(writer.transport)
         there, onward = await asyncio.open_connection("127.0.0.1", server.port)
         onward.write(SSL_REQUEST)
@@ -229,7 +241,7 @@ async def terminating_proxy(
             with contextlib.suppress(OSError):
                 await each.wait_closed()
 
-    proxy = await asyncio.start_server(serve, "127.0.0.1", 0)
+    proxy = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context if direct else None)
     try:
         yield proxy.sockets[0].getsockname()[1]
     finally:
@@ -300,6 +312,33 @@ async def test_libpq_binds_in_each_version(
         await connection.execute("select 1") as cursor,
     ):
         assert await cursor.fetchone() == (1,)
+
+
+async def test_libpq_with_tls_from_the_first_byte(
+    tmp_path: Path, server: Service, client_context: tlswrite.SSLContext
+) -> None:
+    if psycopg.pq.version() < 170000:
+        pytest.skip("this libpq is older than direct TLS")
+    context = server_context(tmp_path, "postgresql")
+    async with (
+        terminating_proxy(context, server, client_context, direct=True) as port,
+        await libpq(port, tmp_path, sslnegotiation="direct") as connection,
+        await connection.execute("select %b::bytea", (data_of(100_000),)) as cursor,
+    ):
+        assert await cursor.fetchone() == (data_of(100_000),)
+
+
+async def test_asyncpg_with_tls_from_the_first_byte(
+    tmp_path: Path, server: Service, client_context: tlswrite.SSLContext
+) -> None:
+    client_context.set_alpn_protocols(["postgresql"])
+    context = server_context(tmp_path, "postgresql")
+    async with (
+        terminating_proxy(context, server, client_context, direct=True) as port,
+        connected(server, client_context, port=port, direct_tls=True) as connection,
+    ):
+        check_road(connection._transport)
+        assert await connection.fetchval("select $1::bytea", data_of(100_000)) == data_of(100_000)
 
 
 async def test_libpq_refuses_a_proxy_with_a_certificate_of_its_own(

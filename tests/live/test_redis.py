@@ -29,16 +29,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
 
 
 @pytest.fixture
-def installed() -> Iterator[None]:
-    """This package under everything that is made in a test."""
-    tlswrite.install()
-    try:
-        yield
-    finally:
-        tlswrite.uninstall()
-
-
-@pytest.fixture
 def options(server: Service, tmp_path: Path) -> dict[str, Any]:
     """How an application reaches its Redis: by TLS, with a certificate and a password."""
     files = pki.write(tmp_path, engine.issued(client=True), "client")

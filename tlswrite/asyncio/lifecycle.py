@@ -26,6 +26,7 @@ from typing import Any, Final, TypeVar
 from tlswrite.asyncio.buffers import loop_buffers
 from tlswrite.asyncio.flow import FlowControl
 from tlswrite.asyncio.linger import linger
+from tlswrite.asyncio.registration import Registered, registered
 from tlswrite.connection import TLSConnection
 from tlswrite.errors import SyscallError, TLSError
 
@@ -66,6 +67,7 @@ class Lifecycle(FlowControl):
         "_lost",
         "_made",
         "_peer_done",
+        "_reader",
         "_reading",
         "_server",
         "_sock",
@@ -96,6 +98,7 @@ class Lifecycle(FlowControl):
         #: Registered with the loop for reading, for writing.
         self._reading = False
         self._writing = False
+        self._reader: Registered | None = None
         #: The handshake is complete; connection_made was called.
         self._connected = False
         self._made = False
@@ -143,14 +146,27 @@ class Lifecycle(FlowControl):
 
     def _watch_reads(self) -> None:
         if not self._reading:
+            reader = self._on_readable
             # A copy, because a context cannot be entered twice.
-            self._context.copy().run(self._loop.add_reader, self._fd, self._on_readable)
+            self._context.copy().run(self._loop.add_reader, self._fd, reader)
+            self._reader = registered(self._loop, reader, self)
             self._reading = True
 
     def _ignore_reads(self) -> None:
         if self._reading:
             self._reading = False
+            self._reader = None
             self._loop.remove_reader(self._fd)
+
+    def _reader_dropped(self) -> None:
+        if self._reading:
+            # The writer went with it.
+            writing = self._writing
+            self._ignore_reads()
+            self._ignore_writes()
+            self._watch_reads()
+            if writing:
+                self._watch_writes()
 
     def _watch_writes(self) -> None:
         if not self._writing:

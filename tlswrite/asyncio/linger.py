@@ -25,6 +25,7 @@ import weakref
 
 from tlswrite import limits
 from tlswrite.asyncio.buffers import LoopBuffers, lend
+from tlswrite.asyncio.registration import registered
 
 __all__ = ["linger"]
 
@@ -46,7 +47,7 @@ def linger(
 class _Lingering:
     """A socket between its last byte sent and its close. Only the loop's registrations keep it alive."""
 
-    __slots__ = ("__weakref__", "_budget", "_buffers", "_fd", "_loop", "_sock", "_timer")
+    __slots__ = ("__weakref__", "_budget", "_buffers", "_fd", "_loop", "_reader", "_sock", "_timer")
 
     def __init__(
         self,
@@ -63,7 +64,7 @@ class _Lingering:
         self._budget = budget
         # Most peers have closed by now, or will within a round trip.
         if self._discard():
-            loop.add_reader(self._fd, self._on_readable)
+            self._watch()
             # Weakly: a timer that held its owner would keep both alive when the loop is closed.
             self._timer = loop.call_later(time, _expire, weakref.ref(self))
         else:
@@ -83,12 +84,23 @@ class _Lingering:
         self._budget -= count
         return count > 0 and self._budget > 0
 
+    def _watch(self) -> None:
+        reader = self._on_readable
+        self._loop.add_reader(self._fd, reader)
+        self._reader = registered(self._loop, reader, self)
+
     def _on_readable(self) -> None:
         if not self._discard():
             self._finish()
 
+    def _reader_dropped(self) -> None:
+        if self._sock.fileno() >= 0:
+            self._loop.remove_reader(self._fd)
+            self._watch()
+
     def _finish(self) -> None:
         self._timer.cancel()
+        self._reader = None
         self._loop.remove_reader(self._fd)
         with contextlib.suppress(OSError):
             self._sock.close()
