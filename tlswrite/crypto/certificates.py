@@ -180,7 +180,8 @@ def is_authority(certificate: x509.Certificate) -> bool:
         found = certificate.extensions.get_extension_for_class(x509.BasicConstraints)
     except x509.ExtensionNotFound:
         return certificate.version == x509.Version.v1 and certificate.issuer == certificate.subject
-    except ValueError:
+    except Exception:
+        # Extensions that cannot be read (see `reading_certificate`) say nothing.
         return False
     return found.value.ca
 

@@ -216,6 +216,9 @@ _CLIENT_CA: Final = _CA.may_be_present(x509.ExtendedKeyUsage, _ANY, _client_ca_p
 
 _BLOCK: Final = re.compile(rb"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.S)
 
+#: What the parser raises for a certificate that cannot be read; the second is no ValueError.
+_UNREADABLE: Final = (ValueError, x509.InvalidVersion)
+
 #: Names that `openssl rehash` gives to the certificates of a directory.
 _HASHED: Final = re.compile(r"[0-9a-f]{8}\.[0-9]+")
 
@@ -226,7 +229,7 @@ def _load_pem(data: bytes, source: str) -> list[x509.Certificate]:
         try:
             with _tolerating_age():
                 certificates.append(x509.load_pem_x509_certificate(block))
-        except ValueError as error:
+        except _UNREADABLE as error:
             raise ConfigurationError(f"certificate {number} of {source} cannot be read: {error}") from error
     if not certificates:
         raise ConfigurationError(f"no certificate in {source} (no PEM block with CERTIFICATE)")
@@ -249,7 +252,7 @@ def _load_der(data: bytes) -> list[x509.Certificate]:
         try:
             with _tolerating_age():
                 certificates.append(x509.load_der_x509_certificate(data[position:end]))
-        except ValueError as error:
+        except _UNREADABLE as error:
             number = len(certificates) + 1
             raise ConfigurationError(
                 f"certificate {number} of the DER data cannot be read: {error}"
@@ -271,13 +274,13 @@ def _load_lenient(data: bytes) -> list[x509.Certificate]:
     """As many of a system's certificates as can be read: one that cannot is no reason to trust none."""
     try:
         return x509.load_pem_x509_certificates(data)
-    except ValueError:
+    except _UNREADABLE:
         pass
     certificates = []
     for block in _BLOCK.findall(data):
         try:
             certificates.append(x509.load_pem_x509_certificate(block))
-        except ValueError:
+        except _UNREADABLE:
             continue
     return certificates
 
