@@ -1,6 +1,6 @@
 """Known faults of TLS under asyncio: scenarios that show them, and the implementations to show them on.
 
-A scenario gets a `Net`, which connects protocols by one implementation, and raises `Fault` where the fault is there.
+A scenario gets a `Net`, which connects protocols by one implementation, and raises `Fault` where the fault shows.
 """
 
 from __future__ import annotations
