@@ -27,7 +27,7 @@ from tlswrite import limits
 from tlswrite.asyncio.transport import Transport
 from tlswrite.connection import TLSConnection
 
-__all__ = ["LayeredTransport", "Pipe"]
+__all__ = ["Accepting", "LayeredTransport", "Pipe"]
 
 
 class Pipe(asyncio.Protocol):
@@ -355,3 +355,37 @@ class LayeredTransport(Transport):
             self._pipe.close()
         else:
             self._pipe.linger()
+
+
+class Accepting(Pipe):
+    """A pipe that becomes a server's connection when the loop's own server has accepted it."""
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        protocol_factory: Callable[[], asyncio.BaseProtocol],
+        connections: Callable[[], TLSConnection],
+        timeouts: tuple[float, float],
+    ) -> None:
+        super().__init__(loop)
+        self._make = protocol_factory, connections, timeouts
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        protocol_factory, connections, (handshake, shutdown) = self._make
+        try:
+            LayeredTransport(
+                self._loop,
+                self,
+                protocol_factory(),
+                connections(),
+                handshake_timeout=handshake,
+                shutdown_timeout=shutdown,
+            ).start()
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as exc:
+            self.abort()
+            self._loop.call_exception_handler(
+                {"message": "Error on transport creation for incoming connection", "exception": exc}
+            )

@@ -21,9 +21,11 @@ import sys
 import weakref
 from asyncio.trsock import TransportSocket
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from typing import Any, Final, cast
 
-from tlswrite.asyncio.connect import AddressInfo, ServerSSL, resolve
+from tlswrite.asyncio.connect import AddressInfo, ServerSSL, resolve, watches_sockets
+from tlswrite.asyncio.layered import Accepting
 from tlswrite.asyncio.lifecycle import Attachable, Lifecycle, logger
 from tlswrite.asyncio.settings import (
     check_stream_socket,
@@ -293,11 +295,19 @@ async def create_server(
 ) -> asyncio.AbstractServer:
     """`loop.create_server` over TLS; `ssl` is a ServerConfig or a `tlswrite.SSLContext`, None gives the loop's own.
 
+    A loop without `add_reader` accepts by a server of its own, whose `wait_closed` and the rest are that loop's.
+
     Raises OSError where an address cannot be bound, TypeError and ValueError for arguments that cannot work.
     """
     loop = asyncio.get_running_loop()
+    factory = protocol_factory
     if ssl is None:
         refuse_without_ssl(None, ssl_handshake_timeout, ssl_shutdown_timeout)
+    else:
+        connections = server_connections(ssl)
+        timeouts = check_timeouts(ssl_handshake_timeout, ssl_shutdown_timeout)
+        factory = partial(Accepting, loop, protocol_factory, connections, timeouts)
+    if ssl is None or not watches_sockets(loop):
         plain: dict[str, Any] = {
             "family": family,
             "flags": flags,
@@ -310,9 +320,7 @@ async def create_server(
         if keep_alive is not None:
             plain["keep_alive"] = keep_alive
         method: Any = loop.create_server
-        return cast(asyncio.AbstractServer, await method(protocol_factory, host, port, **plain))
-    connections = server_connections(ssl)
-    timeouts = check_timeouts(ssl_handshake_timeout, ssl_shutdown_timeout)
+        return cast(asyncio.AbstractServer, await method(factory, host, port, **plain))
     if host is not None or port is not None:
         if sock is not None:
             raise ValueError("host/port and sock can not be specified at the same time")

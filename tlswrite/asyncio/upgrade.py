@@ -16,7 +16,7 @@ import os
 import socket
 from typing import Any, Final
 
-from tlswrite.asyncio.connect import ClientSSL, ServerSSL, shake_hands
+from tlswrite.asyncio.connect import ClientSSL, ServerSSL, shake_hands, watches_sockets
 from tlswrite.asyncio.layered import LayeredTransport, Pipe
 from tlswrite.asyncio.settings import check_timeouts, client_connection, server_connections
 from tlswrite.asyncio.transport import Transport
@@ -121,6 +121,8 @@ class UpgradedTransport(Transport):
 
 async def _is_replaceable(transport: Any) -> bool:
     """Whether a transport is just a socket, and can be relied on to have nothing in its hands."""
+    if not watches_sockets(asyncio.get_running_loop()):
+        return False
     if not _is_plain(transport) or transport.get_extra_info("socket").type != socket.SOCK_STREAM:
         return False
     for _ in range(_TURNS):
