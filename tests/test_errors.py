@@ -37,10 +37,11 @@ def test_every_error_is_an_ssl_error_with_a_message(kind: type[TLSError]) -> Non
     assert isinstance(error, OSError)
     assert error.args == (error.code, error.message)
     assert error.errno == error.code
-    assert error.reason == kind.__name__
+    certificate = kind is errors.CertificateError
+    assert error.reason == ("CERTIFICATE_VERIFY_FAILED" if certificate else kind.__name__)
     assert error.message
     assert not error.message.endswith(".")
-    assert str(error).startswith(error.message)
+    assert error.message in str(error)
 
 
 @pytest.mark.parametrize("kind", [kind for kind in EVERY if kind is not errors.AlertReceived])
@@ -48,7 +49,8 @@ def test_a_given_message_is_the_message(kind: type[TLSError]) -> None:
     error = make(kind, "in words")
     assert error.message == "in words"
     suffix = f" [{error.alert.name.lower()}]" if error.alert is not None else ""
-    assert str(error) == f"in words{suffix}"
+    prefix = "certificate verify failed: " if kind is errors.CertificateError else ""
+    assert str(error) == f"{prefix}in words{suffix}"
 
 
 @pytest.mark.parametrize(
@@ -112,9 +114,11 @@ def test_no_other_error_but_an_internal_one_has_an_alert(kind: type[TLSError]) -
 def test_certificate_error_carries_the_alert_of_its_reason() -> None:
     error = errors.CertificateError("expired yesterday", AlertDescription.CERTIFICATE_EXPIRED)
     assert error.alert is AlertDescription.CERTIFICATE_EXPIRED
-    assert error.verify_code == 45
+    assert error.verify_code is errors.VerifyError.UNSPECIFIED
+    assert error.reason == "CERTIFICATE_VERIFY_FAILED"
+    assert str(error).startswith("certificate verify failed: expired yesterday")
     assert error.verify_message == "expired yesterday"
-    assert str(error) == "expired yesterday [certificate_expired]"
+    assert str(error) == "certificate verify failed: expired yesterday [certificate_expired]"
     assert errors.CertificateError.alert is AlertDescription.BAD_CERTIFICATE
 
 
@@ -147,5 +151,5 @@ def test_again_is_an_equal_error_without_frames(kind: type[TLSError]) -> None:
 
 
 def test_all_names_every_error() -> None:
-    assert set(errors.__all__) == {kind.__name__ for kind in EVERY} | {"SSLErrorCode"}
+    assert set(errors.__all__) == {kind.__name__ for kind in EVERY} | {"SSLErrorCode", "VerifyError"}
     assert errors.__all__ == sorted(errors.__all__)

@@ -49,6 +49,7 @@ __all__ = [
     "UnexpectedMessage",
     "UnrecognizedName",
     "UnsupportedExtension",
+    "VerifyError",
     "WantReadError",
     "WantWriteError",
     "ZeroReturnError",
@@ -271,19 +272,56 @@ class NoApplicationProtocol(PeerError):
     alert = AlertDescription.NO_APPLICATION_PROTOCOL
 
 
-class CertificateError(PeerError, ssl.SSLCertVerificationError):
-    """The peer's certificate is not acceptable.
+class VerifyError(IntEnum):
+    """Reasons for which a certificate is not acceptable, with OpenSSL's numbers (X509_V_ERR_…, x509_vfy.h)."""
 
-    `alert` is the alert of the reason (bad_certificate, certificate_expired, unknown_ca, …).
+    UNSPECIFIED = 1
+    CERT_SIGNATURE_FAILURE = 7
+    CERT_NOT_YET_VALID = 9
+    CERT_HAS_EXPIRED = 10
+    DEPTH_ZERO_SELF_SIGNED_CERT = 18
+    SELF_SIGNED_CERT_IN_CHAIN = 19
+    UNABLE_TO_GET_ISSUER_CERT_LOCALLY = 20
+    CERT_CHAIN_TOO_LONG = 22
+    CERT_REVOKED = 23
+    PATH_LENGTH_EXCEEDED = 25
+    INVALID_PURPOSE = 26
+    UNHANDLED_CRITICAL_EXTENSION = 34
+    PERMITTED_VIOLATION = 47
+    EXCLUDED_VIOLATION = 48
+    HOSTNAME_MISMATCH = 62
+    IP_ADDRESS_MISMATCH = 64
+    EE_KEY_TOO_SMALL = 66
+    CA_KEY_TOO_SMALL = 67
+    CA_MD_TOO_WEAK = 68
+    UNSUPPORTED_SIGNATURE_ALGORITHM = 76
+    INVALID_CA = 79
+
+
+class CertificateError(PeerError, ssl.SSLCertVerificationError):
+    """The peer's certificate is not acceptable; its message says why, and what to mend.
+
+    `alert` is the alert of the reason (bad_certificate, certificate_expired, unknown_ca, …), `verify_code` its
+    number in OpenSSL (`VerifyError`), `verify_message` the message.
     """
 
     alert = AlertDescription.BAD_CERTIFICATE
 
-    def __init__(self, message: str = "", alert: AlertDescription = AlertDescription.BAD_CERTIFICATE) -> None:
+    def __init__(
+        self,
+        message: str = "",
+        alert: AlertDescription = AlertDescription.BAD_CERTIFICATE,
+        code: VerifyError = VerifyError.UNSPECIFIED,
+    ) -> None:
         super().__init__(message)
         self.alert = alert
-        self.verify_code = int(alert)
+        self.reason = "CERTIFICATE_VERIFY_FAILED"
+        self.verify_code = code
         self.verify_message = self.message
+
+    def __str__(self) -> str:
+        # What programs and people look for, since OpenSSL says so.
+        return f"certificate verify failed: {super().__str__()}"
 
 
 class InternalError(TLSError):

@@ -218,3 +218,22 @@ def test_a_malformed_hello_has_no_suites(damage: bytes) -> None:
     from tlswrite.stdlib.connection import _suites_of
 
     assert _suites_of(bytes(38) + damage) == frozenset()
+
+
+def test_a_second_hello_does_not_ask_again(cls: Any, files: pki.Files, tmp_path: Path) -> None:
+    other = server_context(cls, pki.write(tmp_path, pki.issue(("other.example",)), "other"))
+    server = server_context(cls, files)
+    asked: list[Any] = []
+
+    def choose(sock: Any, name: str | None, context: Any) -> None:
+        asked.append(name)
+        sock.context = other
+
+    server.sni_callback = choose
+    for each in (server, other):
+        # No client here sends a share of it at once, so there is a HelloRetryRequest.
+        each.set_ecdh_curve("secp384r1")
+    pair = objects(client_context(cls), server, host="other.example").handshake()
+    assert pair.client.version() == "TLSv1.3"
+    assert asked == ["other.example"] or cls is ssl.SSLContext
+    assert pair.client.getpeercert(True) == pki.issue(("other.example",)).certificate_der

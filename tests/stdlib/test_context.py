@@ -14,6 +14,7 @@ import tlswrite
 from tests.support import contexts, pki
 from tests.support.contexts import client_context, objects, server_context
 from tlswrite.errors import ConfigurationError
+from tlswrite.stdlib import InstalledContext
 
 #: Names that come from the standard library's class as they are: the real context in ours holds them.
 INHERITED = {
@@ -383,6 +384,18 @@ def test_a_certificate_is_asked_for_later(cls: Any, files: pki.Files, tmp_path: 
     assert pair.server.getpeercert(True) == pki.issue(("a client",), client=True).certificate_der
 
 
+def test_tls12_asks_at_once_since_it_has_no_later(cls: Any, files: pki.Files, tmp_path: Path) -> None:
+    own = pki.write(tmp_path, pki.issue(("a client",), client=True), "client")
+    client, server = client_context(cls), server_context(cls, files)
+    client.maximum_version = ssl.TLSVersion.TLSv1_2
+    client.load_cert_chain(own.certfile, own.keyfile)
+    server.post_handshake_auth = True
+    server.load_verify_locations(files.cafile)
+    server.verify_mode = ssl.CERT_REQUIRED
+    pair = objects(client, server).handshake()
+    assert pair.server.getpeercert(True) == pki.issue(("a client",), client=True).certificate_der
+
+
 def test_a_certificate_that_is_insisted_on_later_must_come(cls: Any, files: pki.Files) -> None:
     client, server = client_context(cls), server_context(cls, files)
     client.post_handshake_auth = server.post_handshake_auth = True
@@ -465,3 +478,13 @@ def test_the_context_leaves_asyncio_out() -> None:
     code = "import sys, tlswrite; tlswrite.SSLContext; print('asyncio' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+def test_a_wrap_bio_of_the_applications_own_is_not_gone_round() -> None:
+    class Own(tlswrite.SSLContext):
+        def wrap_bio(self, *args: Any, **kwargs: Any) -> Any:
+            return super().wrap_bio(*args, **kwargs)
+
+    assert "wrap_bio of its own" in (Own(ssl.PROTOCOL_TLS_CLIENT).refusal or "")
+    for cls in (tlswrite.SSLContext, InstalledContext):
+        assert cls(ssl.PROTOCOL_TLS_CLIENT).refusal is None  # type: ignore[attr-defined]

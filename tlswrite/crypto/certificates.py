@@ -27,7 +27,7 @@ from tlswrite.crypto.signatures import (
     describe,
     schemes_for,
 )
-from tlswrite.errors import CertificateError
+from tlswrite.errors import CertificateError, VerifyError
 from tlswrite.iana import AlertDescription
 
 __all__ = [
@@ -59,7 +59,8 @@ def load_chain(chain: Sequence[bytes]) -> list[x509.Certificate]:
     """The certificates of a Certificate message, each in DER form, the end-entity certificate first."""
     if len(chain) > limits.MAX_CHAIN_LENGTH:
         raise CertificateError(
-            f"a chain of {len(chain)} certificates; at most {limits.MAX_CHAIN_LENGTH} here"
+            f"a chain of {len(chain)} certificates; at most {limits.MAX_CHAIN_LENGTH} here",
+            code=VerifyError.CERT_CHAIN_TOO_LONG,
         )
     if not chain:
         raise CertificateError("a chain without a certificate")
@@ -99,6 +100,7 @@ def public_key_of(certificate: x509.Certificate) -> PublicKey:
         raise CertificateError(
             f"the certificate of {subject_of(certificate)} has {describe(key)}; {wanted}",
             AlertDescription.UNSUPPORTED_CERTIFICATE,
+            VerifyError.EE_KEY_TOO_SMALL if "must have" in wanted else VerifyError.UNSPECIFIED,
         )
     checked: PublicKey = key
     return checked
@@ -178,7 +180,8 @@ def is_authority(certificate: x509.Certificate) -> bool:
         found = certificate.extensions.get_extension_for_class(x509.BasicConstraints)
     except x509.ExtensionNotFound:
         return certificate.version == x509.Version.v1 and certificate.issuer == certificate.subject
-    except ValueError:
+    except Exception:
+        # Extensions that cannot be read (see `reading_certificate`) say nothing.
         return False
     return found.value.ca
 

@@ -10,36 +10,44 @@ Each reason has its alert (RFC 9846 §6.2).
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import SignatureAlgorithmOID
 
 from tlswrite.crypto.certificates import names_of, reading_certificate, subject_of, text
+from tlswrite.crypto.signatures import MIN_RSA_BITS
 from tlswrite.crypto.trust import TrustAnchors
-from tlswrite.errors import CertificateError
+from tlswrite.errors import CertificateError, VerifyError
 from tlswrite.iana import AlertDescription
 
-__all__ = ["NO_PATH", "explain_chain", "explain_name"]
+__all__ = ["NO_NAME", "NO_PATH", "explain_chain", "explain_name"]
 
 #: What the verifier says where the end-entity certificate is in order and no path leads to an anchor.
 NO_PATH: Final = "candidates exhausted"
+
+#: What it says, among other things, where the name is not among those of the certificate.
+NO_NAME: Final = "subjectAltName"
 
 
 def explain_name(leaf: x509.Certificate, asked: str) -> CertificateError:
     """The chain is fine, and not for the name or address that was asked for."""
     names = names_of(leaf)
+    code = VerifyError.IP_ADDRESS_MISMATCH if _is_address(asked) else VerifyError.HOSTNAME_MISMATCH
     if not names:
         return CertificateError(
             f"the certificate of {subject_of(leaf)} has no subjectAltName, and so is not for {asked!r} "
-            "(a common name does not count)"
+            "(a common name does not count)",
+            code=code,
         )
     more = f" and {len(names) - _SHOWN} more" if len(names) > _SHOWN else ""
     shown = ", ".join(text(name, 80) for name in names[:_SHOWN])
-    return CertificateError(f"the certificate is not for {asked!r}: it is for {shown}{more}")
+    return CertificateError(f"the certificate is not for {asked!r}: it is for {shown}{more}", code=code)
 
 
 def explain_chain(
@@ -51,10 +59,12 @@ def explain_chain(
             _dates(chain[0], time)
             or _use(chain[0], reason)
             or _path(chain, anchors, time)
+            or _issuers(chain, anchors, reason)
             or CertificateError(
                 f"no acceptable path leads from the certificate of {subject_of(chain[0])} to a trust anchor: "
                 f"{_words(reason)}",
                 AlertDescription.UNSUPPORTED_CERTIFICATE,
+                _code(reason),
             )
         )
 
@@ -77,15 +87,17 @@ _WEAK: Final = {
 
 def _dates(certificate: x509.Certificate, time: datetime) -> CertificateError | None:
     if time > certificate.not_valid_after_utc:
-        date, verb = certificate.not_valid_after_utc, "expired on"
+        date, verb, code = certificate.not_valid_after_utc, "expired on", VerifyError.CERT_HAS_EXPIRED
     elif time < certificate.not_valid_before_utc:
         date, verb = certificate.not_valid_before_utc, "is not valid before"
+        code = VerifyError.CERT_NOT_YET_VALID
     else:
         return None
     return CertificateError(
         f"the certificate of {subject_of(certificate)} {verb} {date:%Y-%m-%d %H:%M:%S} UTC "
         f"(it is {time:%Y-%m-%d %H:%M:%S} UTC here)",
         AlertDescription.CERTIFICATE_EXPIRED,
+        code,
     )
 
 
@@ -95,6 +107,7 @@ def _use(leaf: x509.Certificate, reason: str) -> CertificateError | None:
     return CertificateError(
         f"the certificate of {subject_of(leaf)} is not acceptable: {_words(reason)}",
         AlertDescription.UNSUPPORTED_CERTIFICATE,
+        _code(reason),
     )
 
 
@@ -108,7 +121,8 @@ def _path(
         if current.signature_algorithm_oid in _WEAK:
             return CertificateError(
                 f"the certificate of {subject_of(current)} is signed with "
-                f"{_WEAK[current.signature_algorithm_oid]}, which is no longer safe"
+                f"{_WEAK[current.signature_algorithm_oid]}, which is no longer safe: have it issued anew",
+                code=VerifyError.CA_MD_TOO_WEAK,
             )
         named = [
             candidate
@@ -116,7 +130,7 @@ def _path(
             if candidate.subject == current.issuer and candidate not in seen
         ]
         if not named:
-            return _unknown_issuer(current, anchors)
+            return _unknown_issuer(current, chain, anchors)
         issuer = next((one for one in named[:_CANDIDATES] if _signed_by(current, one)), None)
         if issuer is None:
             return _other_issuer(current, named[0])
@@ -128,8 +142,11 @@ def _path(
     return None
 
 
-def _unknown_issuer(certificate: x509.Certificate, anchors: TrustAnchors) -> CertificateError:
+def _unknown_issuer(
+    certificate: x509.Certificate, shown: Sequence[x509.Certificate], anchors: TrustAnchors
+) -> CertificateError:
     subject = subject_of(certificate)
+    code = VerifyError.UNABLE_TO_GET_ISSUER_CERT_LOCALLY
     if not anchors.certificates:
         message = (
             f"the certificate of {subject} cannot be verified: there are no trust anchors "
@@ -137,13 +154,15 @@ def _unknown_issuer(certificate: x509.Certificate, anchors: TrustAnchors) -> Cer
         )
     elif certificate.issuer == certificate.subject:
         message = f"the certificate of {subject} is self-signed and not among the trust anchors"
+        own = certificate == shown[0]
+        code = VerifyError.DEPTH_ZERO_SELF_SIGNED_CERT if own else VerifyError.SELF_SIGNED_CERT_IN_CHAIN
     else:
         issuer = repr(text(certificate.issuer.rfc4514_string(), 120))
         message = (
             f"the issuer {issuer} of the certificate of {subject} is neither among the trust anchors "
             "nor in the chain that the peer sent"
         )
-    return CertificateError(message, AlertDescription.UNKNOWN_CA)
+    return CertificateError(message, AlertDescription.UNKNOWN_CA, code)
 
 
 def _other_issuer(certificate: x509.Certificate, named: x509.Certificate) -> CertificateError:
@@ -154,11 +173,84 @@ def _other_issuer(certificate: x509.Certificate, named: x509.Certificate) -> Cer
             f"the certificate of {subject_of(certificate)} was issued by another {subject_of(named)} than "
             "the one known here: same name, different key",
             AlertDescription.UNKNOWN_CA,
+            VerifyError.UNABLE_TO_GET_ISSUER_CERT_LOCALLY,
         )
     return CertificateError(
         f"the signature of the certificate of {subject_of(certificate)} does not verify with the key of "
-        f"its issuer {subject_of(named)}"
+        f"its issuer {subject_of(named)}",
+        code=VerifyError.CERT_SIGNATURE_FAILURE,
     )
+
+
+def _issuers(
+    chain: Sequence[x509.Certificate], anchors: TrustAnchors, reason: str
+) -> CertificateError | None:
+    """The path is there, and something in it forbids it: an authority is the one to be named."""
+    leaf = subject_of(chain[0])
+    authorities = [*chain[1:], *anchors.certificates]
+    code = _code(reason)
+    if code is VerifyError.CA_KEY_TOO_SMALL:
+        for one in authorities:
+            key = one.public_key()
+            if isinstance(key, rsa.RSAPublicKey) and key.key_size < MIN_RSA_BITS:
+                return CertificateError(
+                    f"the certificate of {leaf} is issued under {subject_of(one)}, which has an RSA key of "
+                    f"{key.key_size} bits: {MIN_RSA_BITS} are needed for a signature to be worth anything",
+                    AlertDescription.UNSUPPORTED_CERTIFICATE,
+                    code,
+                )
+    if code in (VerifyError.PERMITTED_VIOLATION, VerifyError.EXCLUDED_VIOLATION):
+        names = ", ".join(text(name, 80) for name in names_of(chain[0])[:_SHOWN])
+        limited = [subject_of(one) for one in authorities if _has_name_constraints(one)]
+        by = f" {' or '.join(limited[:3])}" if limited else " an issuer"
+        may = (
+            "may certify other names only"
+            if code is VerifyError.PERMITTED_VIOLATION
+            else "may not certify such"
+        )
+        return CertificateError(
+            f"the certificate of {leaf} is for {names}, and the name constraints of{by} forbid that: it {may}",
+            AlertDescription.UNSUPPORTED_CERTIFICATE,
+            code,
+        )
+    return None
+
+
+def _has_name_constraints(certificate: x509.Certificate) -> bool:
+    try:
+        certificate.extensions.get_extension_for_class(x509.NameConstraints)
+    except (x509.ExtensionNotFound, ValueError):
+        return False
+    return True
+
+
+#: What the verifier's messages are about; the first that is found.
+_CODES: Final = (
+    ("excluded name constraint", VerifyError.EXCLUDED_VIOLATION),
+    ("name constraint", VerifyError.PERMITTED_VIOLATION),
+    ("nameConstraints", VerifyError.PERMITTED_VIOLATION),
+    ("too weak", VerifyError.CA_KEY_TOO_SMALL),
+    ("path length", VerifyError.PATH_LENGTH_EXCEEDED),
+    ("unaccounted-for critical", VerifyError.UNHANDLED_CRITICAL_EXTENSION),
+    ("of an issuer does not allow it to sign", VerifyError.INVALID_CA),
+    ("basicConstraints", VerifyError.INVALID_CA),
+    ("2.5.29.19", VerifyError.INVALID_CA),
+    ("key usage", VerifyError.INVALID_PURPOSE),
+    ("EKU", VerifyError.INVALID_PURPOSE),
+    ("Forbidden", VerifyError.UNSUPPORTED_SIGNATURE_ALGORITHM),
+)
+
+
+def _code(reason: str) -> VerifyError:
+    return next((code for words, code in _CODES if words in reason), VerifyError.UNSPECIFIED)
+
+
+def _is_address(asked: str) -> bool:
+    try:
+        ipaddress.ip_address(asked)
+    except ValueError:
+        return False
+    return True
 
 
 def _signed_by(certificate: x509.Certificate, issuer: x509.Certificate) -> bool:

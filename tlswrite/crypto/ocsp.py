@@ -42,7 +42,7 @@ from tlswrite.crypto.certificates import (
 )
 from tlswrite.crypto.signatures import PSSPublicKey, describe
 from tlswrite.crypto.trust import VerifiedChain
-from tlswrite.errors import BadCertificateStatusResponse, CertificateError, ConfigurationError
+from tlswrite.errors import BadCertificateStatusResponse, CertificateError, ConfigurationError, VerifyError
 from tlswrite.iana import AlertDescription
 
 __all__ = ["OCSPSource", "check_response", "check_status", "staple"]
@@ -214,6 +214,7 @@ def _check_single(single: ocsp.OCSPSingleResponse, certificate: x509.Certificate
             + (f" on {since:%Y-%m-%d %H:%M:%S} UTC" if since is not None else "")
             + (f" ({reason.value})" if reason is not None else ""),
             AlertDescription.CERTIFICATE_REVOKED,
+            VerifyError.CERT_REVOKED,
         )
     if single.certificate_status is not ocsp.OCSPCertStatus.GOOD:
         raise BadCertificateStatusResponse(

@@ -52,9 +52,9 @@ class TrustAnchors:
         self._verified: dict[object, tuple[datetime, datetime, VerifiedChain]] = {}
         if self.certificates:
             builder = verification.PolicyBuilder().store(verification.Store(list(self.certificates)))
-            self._named = builder.extension_policies(ca_policy=_CA, ee_policy=_NAMED_SERVER)
+            self._named = builder.extension_policies(ca_policy=_SERVER_CA, ee_policy=_NAMED_SERVER)
             self._nameless = builder.extension_policies(ca_policy=_SERVER_CA, ee_policy=_NAMELESS_SERVER)
-            self._client = builder.extension_policies(ca_policy=_CA, ee_policy=_CLIENT)
+            self._client = builder.extension_policies(ca_policy=_CLIENT_CA, ee_policy=_CLIENT)
 
     @classmethod
     def from_pem(cls, pem: bytes | str) -> TrustAnchors:
@@ -159,6 +159,13 @@ def _server_purpose(
         raise ValueError("its extended key usage does not allow TLS servers")
 
 
+def _client_purpose(
+    _: verification.Policy, __: x509.Certificate, usage: x509.ExtendedKeyUsage | None
+) -> None:
+    if usage is not None and ExtendedKeyUsageOID.CLIENT_AUTH not in usage:
+        raise ValueError("its extended key usage does not allow TLS clients")
+
+
 def _server_ca_purpose(
     _: verification.Policy, __: x509.Certificate, usage: x509.ExtendedKeyUsage | None
 ) -> None:
@@ -169,6 +176,16 @@ def _server_ca_purpose(
         raise ValueError("the extended key usage of an issuer does not allow TLS servers")
 
 
+def _client_ca_purpose(
+    _: verification.Policy, __: x509.Certificate, usage: x509.ExtendedKeyUsage | None
+) -> None:
+    if usage is not None and not {
+        ExtendedKeyUsageOID.CLIENT_AUTH,
+        ExtendedKeyUsageOID.ANY_EXTENDED_KEY_USAGE,
+    } & set(usage):
+        raise ValueError("the extended key usage of an issuer does not allow TLS clients")
+
+
 _ANY: Final = verification.Criticality.AGNOSTIC
 
 _EE: Final = (
@@ -177,9 +194,12 @@ _EE: Final = (
     .may_be_present(x509.BasicConstraints, _ANY, None)
     .may_be_present(x509.KeyUsage, _ANY, _leaf_usage)
 )
-_NAMED_SERVER: Final = _EE.require_present(x509.SubjectAlternativeName, _ANY, None)
-_CLIENT: Final = _EE.may_be_present(x509.SubjectAlternativeName, _ANY, None)
-_NAMELESS_SERVER: Final = _CLIENT.may_be_present(x509.ExtendedKeyUsage, _ANY, _server_purpose)
+_SERVER: Final = _EE.may_be_present(x509.ExtendedKeyUsage, _ANY, _server_purpose)
+_NAMED_SERVER: Final = _SERVER.require_present(x509.SubjectAlternativeName, _ANY, None)
+_NAMELESS_SERVER: Final = _SERVER.may_be_present(x509.SubjectAlternativeName, _ANY, None)
+_CLIENT: Final = _EE.may_be_present(x509.ExtendedKeyUsage, _ANY, _client_purpose).may_be_present(
+    x509.SubjectAlternativeName, _ANY, None
+)
 
 #: That a CA says it is one, and how long a path may be, is checked beneath any extension policy.
 _CA: Final = (
@@ -189,11 +209,15 @@ _CA: Final = (
     .may_be_present(x509.KeyUsage, _ANY, _ca_usage)
 )
 _SERVER_CA: Final = _CA.may_be_present(x509.ExtendedKeyUsage, _ANY, _server_ca_purpose)
+_CLIENT_CA: Final = _CA.may_be_present(x509.ExtendedKeyUsage, _ANY, _client_ca_purpose)
 
 
 # ---- reading them -----------------------------------------------------------------------------------
 
 _BLOCK: Final = re.compile(rb"-----BEGIN CERTIFICATE-----.*?-----END CERTIFICATE-----", re.S)
+
+#: What the parser raises for a certificate that cannot be read; the second is no ValueError.
+_UNREADABLE: Final = (ValueError, x509.InvalidVersion)
 
 #: Names that `openssl rehash` gives to the certificates of a directory.
 _HASHED: Final = re.compile(r"[0-9a-f]{8}\.[0-9]+")
@@ -205,7 +229,7 @@ def _load_pem(data: bytes, source: str) -> list[x509.Certificate]:
         try:
             with _tolerating_age():
                 certificates.append(x509.load_pem_x509_certificate(block))
-        except ValueError as error:
+        except _UNREADABLE as error:
             raise ConfigurationError(f"certificate {number} of {source} cannot be read: {error}") from error
     if not certificates:
         raise ConfigurationError(f"no certificate in {source} (no PEM block with CERTIFICATE)")
@@ -228,7 +252,7 @@ def _load_der(data: bytes) -> list[x509.Certificate]:
         try:
             with _tolerating_age():
                 certificates.append(x509.load_der_x509_certificate(data[position:end]))
-        except ValueError as error:
+        except _UNREADABLE as error:
             number = len(certificates) + 1
             raise ConfigurationError(
                 f"certificate {number} of the DER data cannot be read: {error}"
@@ -250,13 +274,13 @@ def _load_lenient(data: bytes) -> list[x509.Certificate]:
     """As many of a system's certificates as can be read: one that cannot is no reason to trust none."""
     try:
         return x509.load_pem_x509_certificates(data)
-    except ValueError:
+    except _UNREADABLE:
         pass
     certificates = []
     for block in _BLOCK.findall(data):
         try:
             certificates.append(x509.load_pem_x509_certificate(block))
-        except ValueError:
+        except _UNREADABLE:
             continue
     return certificates
 

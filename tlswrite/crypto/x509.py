@@ -36,7 +36,7 @@ from tlswrite.crypto.certificates import (
     server_end_point,
 )
 from tlswrite.crypto.credentials import Credentials, Password, load_credentials
-from tlswrite.crypto.explain import NO_PATH, explain_chain, explain_name
+from tlswrite.crypto.explain import NO_NAME, NO_PATH, explain_chain, explain_name
 from tlswrite.crypto.identity import Identity, identity_of, matches, sni_name
 from tlswrite.crypto.ocsp import check_status
 from tlswrite.crypto.trust import TrustAnchors, VerifiedChain
@@ -137,9 +137,12 @@ def _verify_named(
         subject = x509.DNSName(identity) if isinstance(identity, str) else x509.IPAddress(identity)
         try:
             return tuple(anchors.server_verifier(subject, now).verify(leaf, certificates[1:]))
-        except Exception:
+        except Exception as error:
             # Either the chain or the name is at fault, and what follows tells which.
             path = _verify(certificates, anchors, now, anchors.nameless_verifier)
+            if NO_NAME not in str(error):
+                # Neither of the two: then it is for the verifier to say.
+                raise explain_chain(certificates, anchors, now, str(error)) from None
     else:
         # A name with an underscore is none to the library, which takes only host names.
         path = _verify(certificates, anchors, now, anchors.nameless_verifier)

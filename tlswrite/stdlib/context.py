@@ -49,8 +49,8 @@ _OLD: Final = {
 class SSLContext(PlainSettings, ConnectionFactory):
     """An `ssl.SSLContext` whose connections are this package's; see the README for what differs."""
 
-    sslsocket_class = SSLSocket
-    sslobject_class = SSLObject
+    sslsocket_class: Any = SSLSocket
+    sslobject_class: Any = SSLObject
 
     def __new__(cls, protocol: Any = None, *args: Any, **kwargs: Any) -> Any:
         """A context; `protocol` as in `ssl`. Raises NotImplementedError for versions that are not done here."""

@@ -28,7 +28,16 @@ from tlswrite.limits import MAX_CIPHERTEXT, RECORD_HEADER
 from tlswrite.session import Session
 from tlswrite.stdlib.connection import ContextConnection
 
-__all__ = ["Face", "MemoryFace", "SSLObject", "facts_of", "set_session", "unverified_chain", "verified_chain"]
+__all__ = [
+    "Face",
+    "MemoryFace",
+    "SSLObject",
+    "facts_of",
+    "set_session",
+    "unexpected_eof",
+    "unverified_chain",
+    "verified_chain",
+]
 
 #: Plaintext thrown away at once while the peer's close_notify is waited for. Bytes.
 _DISCARDED: Final = 65536
@@ -116,6 +125,16 @@ def set_session(connection: ContextConnection, session: Any) -> None:
         connection.session = session
     except CallerError as error:
         raise ValueError(f"Cannot set session after handshake: {error.message}") from None
+
+
+def unexpected_eof(error: TruncationError) -> ssl.SSLEOFError:
+    """What `ssl` raises for an end without close_notify; libraries go by its number, or by its name."""
+    reason = "UNEXPECTED_EOF_WHILE_READING"
+    ended = ssl.SSLEOFError(
+        int(ssl.SSL_ERROR_EOF), f"[SSL: {reason}] EOF occurred in violation of protocol: {error.message}"
+    )
+    ended.library, ended.reason = "SSL", reason
+    return ended
 
 
 class Face:
@@ -284,12 +303,7 @@ class MemoryFace(Face):
                     if not self._next():
                         raise
         except TruncationError as error:
-            ended = ssl.SSLEOFError(
-                ssl.SSL_ERROR_EOF,
-                "[SSL: UNEXPECTED_EOF_WHILE_READING] EOF occurred in violation of protocol: " + error.message,
-            )
-            ended.library, ended.reason = "SSL", "UNEXPECTED_EOF_WHILE_READING"
-            raise ended from None
+            raise unexpected_eof(error) from None
         finally:
             self._give()
 

@@ -73,6 +73,8 @@ class InstalledContext(SSLContext, metaclass=_AnyContext):
     def _stay(self, reason: str) -> None:
         if self._refusal is None:
             self._refusal = reason
+            # What `wrap_bio` and `wrap_socket` make from now on.
+            self.sslobject_class, self.sslsocket_class = ssl.SSLObject, ssl.SSLSocket
             warnings.warn(
                 f"an ssl.SSLContext stays on OpenSSL: {reason}",
                 StaysOnOpenSSLWarning,
@@ -88,20 +90,6 @@ class InstalledContext(SSLContext, metaclass=_AnyContext):
         return super().new_connection(**options)
 
     # ---- connections ------------------------------------------------------------------------------------
-
-    def wrap_socket(self, sock: Any, *args: Any, **kwargs: Any) -> Any:
-        """An SSLSocket, this package's or OpenSSL's."""
-        if self._refusal is None:
-            return super().wrap_socket(sock, *args, **kwargs)
-        names = (
-            "server_side",
-            "do_handshake_on_connect",
-            "suppress_ragged_eofs",
-            "server_hostname",
-            "session",
-        )
-        given = {**dict(zip(names, args, strict=False)), **kwargs}
-        return ssl.SSLSocket._create(sock=sock, context=self, **given)  # type: ignore[attr-defined]
 
     def _wrap_bio(self, *args: Any, **kwargs: Any) -> Any:
         if self._refusal is None:

@@ -87,7 +87,6 @@ class Anchors:
 
     def __init__(self) -> None:
         self._parts: list[TrustAnchors] = []
-        self._system = False
         self._made: TrustAnchors | None = None
 
     def add(self, cafile: Any, capath: Any, cadata: Any) -> None:
@@ -115,19 +114,19 @@ class Anchors:
         self._made = None
 
     def add_system(self) -> None:
-        """Those of the system, looked up when they are needed."""
-        self._system = True
-        self._made = None
+        """Those of the system, as the environment has it now; all contexts share them."""
+        system = TrustAnchors.system()
+        if system not in self._parts:
+            self._parts.append(system)
+            self._made = None
 
     @property
     def anchors(self) -> TrustAnchors:
         """All of them; none at all means that nobody is trusted."""
-        if self._system and not self._parts:
-            # Not kept: the environment may name others by the next time, and the set is shared.
-            return TrustAnchors.system()
+        if len(self._parts) == 1:
+            return self._parts[0]
         if self._made is None:
-            parts = [*self._parts, *([TrustAnchors.system()] if self._system else [])]
-            self._made = TrustAnchors(certificate for part in parts for certificate in part.certificates)
+            self._made = TrustAnchors(each for part in self._parts for each in part.certificates)
         return self._made
 
 

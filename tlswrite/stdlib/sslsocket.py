@@ -12,8 +12,9 @@ import socket
 import ssl
 from typing import Any
 
+from tlswrite.errors import TruncationError
 from tlswrite.stdlib.connection import ContextConnection
-from tlswrite.stdlib.face import Face, set_session, unverified_chain, verified_chain
+from tlswrite.stdlib.face import Face, set_session, unexpected_eof, unverified_chain, verified_chain
 from tlswrite.stdlib.settings import MODE
 from tlswrite.sync.carrier import Carrier
 from tlswrite.sync.tlssocket import TLSSocket
@@ -117,6 +118,19 @@ class SSLSocket(TLSSocket, _Name):  # type: ignore[misc]
     def session(self, session: Any) -> None:
         set_session(self._connection, session)
 
+    def _receive(self, target: memoryview) -> int:
+        try:
+            return super()._receive(target)
+        except TruncationError as error:
+            raise unexpected_eof(error) from None
+
+    def do_handshake(self, block: bool = False) -> None:
+        """As `TLSSocket.do_handshake`."""
+        try:
+            super().do_handshake(block)
+        except TruncationError as error:
+            raise unexpected_eof(error) from None
+
     def recv(self, buflen: int = 1024, flags: int = 0) -> bytes:
         self._check_connected()
         return super().recv(buflen, flags)
@@ -199,18 +213,22 @@ class SSLSocket(TLSSocket, _Name):  # type: ignore[misc]
     def unwrap(self) -> Any:
         """End TLS with close_notify both ways; the result, this very object, is a plain socket then."""
         kept = {
+            # What the application put on it.
+            **{name: value for name, value in vars(self).items() if not name.startswith("_")},
             "_context": self.context,
             "_session": None,
             "_sslobj": None,
             "_connected": True,
-            "_closed": False,
             "server_side": self.server_side,
             "server_hostname": self.server_hostname,
             "do_handshake_on_connect": self.do_handshake_on_connect,
             "suppress_ragged_eofs": self.suppress_ragged_eofs,
         }
         timeout = self.gettimeout()
-        self._end_tls()
+        try:
+            self._end_tls()
+        except TruncationError as error:
+            raise unexpected_eof(error) from None
         # As `ssl.SSLSocket` is after its own unwrap: one without an object of OpenSSL's.
         self.__class__ = ssl.SSLSocket  # type: ignore[assignment]
         self.__dict__.clear()
