@@ -200,12 +200,14 @@ def test_shared_ciphers_are_what_both_have(cls: Any, files: pki.Files) -> None:
     client, server = client_context(cls), server_context(cls, files)
     client.set_ciphers("ECDHE-ECDSA-AES128-GCM-SHA256")
     pair = objects(client, server)
-    assert pair.server.shared_ciphers() is None
+    # Before 3.11.4 `ssl` gave what the server has, at any time.
+    old = cls is ssl.SSLContext and sys.version_info < (3, 11, 4)
+    assert old or pair.server.shared_ciphers() is None
     pair.handshake()
     assert pair.client.shared_ciphers() is None or cls is ssl.SSLContext
     shared = pair.server.shared_ciphers()
     assert shared is not None
-    assert set(shared) == {
+    assert old or set(shared) == {
         ("TLS_AES_128_GCM_SHA256", "TLSv1.3", 128),
         ("TLS_AES_256_GCM_SHA384", "TLSv1.3", 256),
         ("TLS_CHACHA20_POLY1305_SHA256", "TLSv1.3", 256),

@@ -74,14 +74,15 @@ PLAIN = (
 @pytest.mark.parametrize("name", PLAIN)
 @pytest.mark.parametrize("protocol", [ssl.PROTOCOL_TLS_CLIENT, ssl.PROTOCOL_TLS_SERVER])
 def test_plain_settings_begin_as_the_standard_library_has_them(name: str, protocol: Any) -> None:
-    ours, reference = tlswrite.SSLContext(protocol), ssl.SSLContext(protocol)
+    ours, reference = tlswrite.SSLContext(protocol), contexts.strict(ssl.SSLContext(protocol))
     assert getattr(ours, name) == getattr(reference, name)
     assert type(getattr(ours, name)) is type(getattr(reference, name))
 
 
 @pytest.mark.parametrize("purpose", [ssl.Purpose.SERVER_AUTH, ssl.Purpose.CLIENT_AUTH])
 def test_default_contexts_have_the_standard_librarys_settings(purpose: ssl.Purpose) -> None:
-    ours, reference = tlswrite.create_default_context(purpose), ssl.create_default_context(purpose)
+    ours = tlswrite.create_default_context(purpose)
+    reference = contexts.strict(ssl.create_default_context(purpose))
     assert [getattr(ours, name) for name in PLAIN] == [getattr(reference, name) for name in PLAIN]
 
 
@@ -213,6 +214,9 @@ def test_turning_the_name_on_turns_verification_on(cls: Any) -> None:
 @pytest.mark.parametrize("version", ["TLSv1.2", "TLSv1.3"])
 @pytest.mark.parametrize("way", ["versions", "options"])
 def test_versions_and_options_choose_the_version(cls: Any, files: pki.Files, version: str, way: str) -> None:
+    if way == "options" and version == "TLSv1.3":
+        # With TLS 1.2 switched off by an option alone, some builds of `ssl` offer nothing else either.
+        contexts.skip_old_reference(cls)
     client = client_context(cls)
     if way == "versions":
         client.minimum_version = client.maximum_version = ssl.TLSVersion[version.replace(".", "_")]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import array
 import ssl
+import sys
 from contextlib import suppress
 from typing import Any
 
@@ -48,7 +49,9 @@ def test_there_is_no_constructor(fresh: ssl.SSLObject) -> None:
 
 def test_before_the_handshake_nothing_is_known(fresh: ssl.SSLObject) -> None:
     assert (fresh.version(), fresh.cipher(), fresh.compression(), fresh.pending()) == (None, None, None, 0)
-    assert (fresh.selected_alpn_protocol(), fresh.shared_ciphers()) == (None, None)
+    assert fresh.selected_alpn_protocol() is None
+    # Before 3.11.4 `ssl` gave what this side has.
+    assert fresh.shared_ciphers() is None or sys.version_info < (3, 11, 4)
     assert fresh.get_channel_binding() is None
     assert (fresh.server_side, fresh.server_hostname) == (False, contexts.HOST)
     with pytest.raises(ValueError, match="handshake not done yet"):
@@ -164,7 +167,8 @@ def test_what_follows_close_notify_stays_in_the_bio(pair: Objects) -> None:
     assert pair.to_client.read() == b"plain again"
 
 
-def test_an_end_without_close_notify_is_ssls_eof(pair: Objects) -> None:
+def test_an_end_without_close_notify_is_ssls_eof(pair: Objects, cls: Any) -> None:
+    contexts.skip_old_reference(cls)
     pair.to_client.write_eof()
     for _ in range(2):
         with pytest.raises(ssl.SSLEOFError) as caught:
@@ -179,6 +183,7 @@ def test_an_end_without_close_notify_is_ssls_eof(pair: Objects) -> None:
 
 
 def test_an_end_in_the_handshake_is_ssls_eof(fresh: ssl.SSLObject, cls: Any) -> None:
+    contexts.skip_old_reference(cls)
     incoming = ssl.MemoryBIO()
     made = client_context(cls).wrap_bio(incoming, ssl.MemoryBIO(), server_hostname=contexts.HOST)
     incoming.write(b"\x16\x03")

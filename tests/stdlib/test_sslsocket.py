@@ -209,6 +209,7 @@ def test_close_notify_is_an_end(pair: tuple[Any, Any]) -> None:
 
 @pytest.mark.parametrize("suppress", [True, False])
 def test_a_ragged_end(cls: Any, files: pki.Files, suppress: bool) -> None:
+    contexts.skip_old_reference(cls)
     with sockets(client_context(cls), server_context(cls, files), suppress_ragged_eofs=suppress) as (
         client,
         server,

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import socket
 import ssl
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
+
+import pytest
 
 import tlswrite
 from tests.support import pki
@@ -30,16 +33,28 @@ def anchors_pem(name: str = "") -> str:
 
 
 def client_context(cls: Any = tlswrite.SSLContext, *, trusting: bool = True) -> Any:
-    context = cls(ssl.PROTOCOL_TLS_CLIENT)
+    context = strict(cls(ssl.PROTOCOL_TLS_CLIENT))
     if trusting:
         context.load_verify_locations(cadata=anchors_pem())
     return context
 
 
 def server_context(cls: Any, files: pki.Files) -> Any:
-    context = cls(ssl.PROTOCOL_TLS_SERVER)
+    context = strict(cls(ssl.PROTOCOL_TLS_SERVER))
     context.load_cert_chain(files.certfile, files.keyfile)
     return context
+
+
+def strict(context: Any) -> Any:
+    """An end without close_notify is told by `ssl` too, whatever this build of Python has as its default."""
+    context.options &= ~getattr(ssl, "OP_IGNORE_UNEXPECTED_EOF", 0x80)
+    return context
+
+
+def skip_old_reference(cls: Any) -> None:
+    """Leave `ssl` out as the reference where an old Python says it otherwise than newer ones."""
+    if cls is ssl.SSLContext and sys.version_info < (3, 11, 4):
+        pytest.skip("ssl before Python 3.11.4 tells of an end in another way")
 
 
 @dataclass

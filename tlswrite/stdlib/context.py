@@ -31,8 +31,15 @@ from tlswrite.stdlib.face import MemoryFace, SSLObject, facts_of, set_session
 from tlswrite.stdlib.keylog import KeyLog
 from tlswrite.stdlib.loading import Anchors, Identities, read_credentials
 from tlswrite.stdlib.names import group_named, groups_in, schemes_in, suites_among, tls13_suites_in
-from tlswrite.stdlib.plain import STANDARD, PlainSettings
-from tlswrite.stdlib.settings import MODE, RAW, client_fields, server_fields, shared_fields
+from tlswrite.stdlib.plain import STANDARD, PlainSettings, set_options
+from tlswrite.stdlib.settings import (
+    MODE,
+    OP_IGNORE_UNEXPECTED_EOF,
+    RAW,
+    client_fields,
+    server_fields,
+    shared_fields,
+)
 from tlswrite.stdlib.sslsocket import SSLSocket
 from tlswrite.stdlib.stats import Stats
 
@@ -81,6 +88,11 @@ class SSLContext(PlainSettings, ConnectionFactory):
         self._schemes: tuple[SignatureScheme, ...] | None = None
         self._sni: SNICallback | None = None
         self._keylog: KeyLog | None = None
+        # Some builds of Python set it for every context, and with it a connection that is cut off ends like one
+        # that is complete. Here it is for who asks for it.
+        options = RAW["options"](self)
+        self._ended_alike = options & OP_IGNORE_UNEXPECTED_EOF
+        set_options(self, options & ~OP_IGNORE_UNEXPECTED_EOF)
         #: Kept when the configuration is made again.
         self._sessions = SessionCache()
         self._server_sessions = SessionCache()

@@ -16,7 +16,8 @@ from typing import Any, Final
 from tlswrite.connection import TLSConnection
 from tlswrite.errors import ConfigurationError, TLSError
 from tlswrite.stdlib.context import SSLContext
-from tlswrite.stdlib.plain import STANDARD
+from tlswrite.stdlib.plain import STANDARD, set_options
+from tlswrite.stdlib.settings import RAW
 
 __all__ = ["InstalledContext", "StaysOnOpenSSLWarning"]
 
@@ -73,6 +74,8 @@ class InstalledContext(SSLContext, metaclass=_AnyContext):
     def _stay(self, reason: str) -> None:
         if self._refusal is None:
             self._refusal = reason
+            # OpenSSL's connections are as this Python has them.
+            set_options(self, RAW["options"](self) | self._ended_alike)
             # What `wrap_bio` and `wrap_socket` make from now on.
             self.sslobject_class, self.sslsocket_class = ssl.SSLObject, ssl.SSLSocket
             warnings.warn(

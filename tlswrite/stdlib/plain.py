@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from tlswrite.stdlib.settings import refused_flag, refused_maximum, refused_options
 
-__all__ = ["STANDARD", "PlainSettings"]
+__all__ = ["STANDARD", "PlainSettings", "set_options"]
 
 
 def _standard_context() -> type[ssl.SSLContext]:
@@ -23,6 +23,11 @@ def _standard_context() -> type[ssl.SSLContext]:
 #: takes the name they would call themselves; here they are reached past it.
 STANDARD: Final[Any] = _standard_context()
 _RAW: Final[Any] = super(STANDARD, STANDARD)
+
+
+def set_options(context: Any, value: int) -> None:
+    """Set a context's options, past whatever a class of the application's does about them."""
+    _RAW.options.__set__(context, value)
 
 
 class PlainSettings(STANDARD):  # type: ignore[misc]  # found at run time

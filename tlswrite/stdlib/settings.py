@@ -33,7 +33,7 @@ __all__ = [
 MODE: Final = Mode.AUTO_RETRY | Mode.ACCEPT_MOVING_WRITE_BUFFER
 
 # Of ssl.h; Python names some of them only in newer versions.
-_OP_IGNORE_UNEXPECTED_EOF: Final = 0x80
+OP_IGNORE_UNEXPECTED_EOF: Final = 0x80
 _OP_ALLOW_CLIENT_RENEGOTIATION: Final = 0x100
 _OP_LEGACY_SERVER_CONNECT: Final = 0x4
 _OP_NO_TICKET: Final = 0x4000
@@ -126,8 +126,8 @@ def server_fields(context: Any) -> dict[str, Any]:
 
 
 def ignores_eof(context: Any) -> bool:
-    """Whether an end without close_notify is to be taken for an end (SSL_OP_IGNORE_UNEXPECTED_EOF)."""
-    return bool(RAW["options"](context) & _OP_IGNORE_UNEXPECTED_EOF)
+    """Whether an end without close_notify is to be taken for an end (SSLOP_IGNORE_UNEXPECTED_EOF)."""
+    return bool(RAW["options"](context) & OP_IGNORE_UNEXPECTED_EOF)
 
 
 def refused_maximum(version: int) -> str | None:
