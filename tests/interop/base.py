@@ -195,12 +195,6 @@ class Peer:
         raise NotImplementedError
 
 
-def free_port() -> int:
-    """A port for a program that cannot tell which one it was given."""
-    with socket.create_server((HOST, 0)) as listener:
-        return listener.getsockname()[1]
-
-
 def dial(port: int, alive: Callable[[], bool] = lambda: True) -> socket.socket:
     """Connect to a program that does not say when it listens: again and again while it lives."""
     deadline = time.monotonic() + LIMIT

@@ -28,13 +28,13 @@ from tests.interop.base import (
     Setup,
     client_certificate,
     digest,
-    free_port,
     meeting,
 )
 from tests.interop.process import Child
 from tests.interop.suite import InteropSuite, read_key
 from tests.interop.suite12 import InteropSuite12
 from tests.support.pki import Issued, authority
+from tests.support.ports import free_port
 from tests.support.pump import Link
 from tlswrite.iana import NamedGroup, ProtocolVersion
 

@@ -13,9 +13,10 @@ from typing import Any
 import pytest
 from cryptography.x509.ocsp import OCSPCertStatus
 
-from tests.interop.base import HOST, LIMIT, NAME, dial, free_port
+from tests.interop.base import HOST, LIMIT, NAME, dial
 from tests.interop.process import Child
 from tests.support.ocsp import BY_NAME, GOOD, REVOKED, delegate, leaf, leaf_credentials, respond, root, trust
+from tests.support.ports import free_port
 from tests.support.pump import Link
 from tlswrite.config import ClientConfig, ServerConfig
 from tlswrite.connection import TLSConnection

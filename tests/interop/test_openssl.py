@@ -22,12 +22,12 @@ from tests.interop.base import (
     Session,
     Setup,
     digest,
-    free_port,
     meeting,
 )
 from tests.interop.process import Child
 from tests.interop.suite import SHORT, InteropSuite, read_key
 from tests.interop.suite12 import InteropSuite12
+from tests.support.ports import free_port
 from tests.support.pump import Link
 from tlswrite.crypto.suites import SUITES
 from tlswrite.errors import AlertReceived

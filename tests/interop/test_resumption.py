@@ -15,9 +15,10 @@ import OpenSSL
 import pytest
 
 from tests.interop import test_go, test_jsse, test_nss
-from tests.interop.base import HOST, LIMIT, NAME, Missing, dial, free_port
+from tests.interop.base import HOST, LIMIT, NAME, Missing, dial
 from tests.interop.process import Child
 from tests.support.pki import Files, authority, issue, write
+from tests.support.ports import free_port
 from tests.support.pump import Link, Pair
 from tlswrite.config import ClientConfig, ServerConfig
 from tlswrite.connection import TLSConnection

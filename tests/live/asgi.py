@@ -14,6 +14,7 @@ import hypercorn.config
 import uvicorn
 
 from tests.live.roads import CHUNK, data_of
+from tests.support.ports import free_port
 
 
 async def echo(scope: Any, receive: Any, send: Any) -> None:
@@ -98,12 +99,12 @@ class _Hypercorn(hypercorn.config.Config):
 @asynccontextmanager
 async def serving_hypercorn(app: Any, context: ssl.SSLContext) -> AsyncIterator[int]:
     """hypercorn on the running loop; the port."""
-    with _free_port() as port:
-        config = _Hypercorn()
-        config.context = context
-        config.bind = [f"127.0.0.1:{port}"]
-        config.loglevel = "WARNING"
-        config.graceful_timeout = 1
+    port = free_port()
+    config = _Hypercorn()
+    config.context = context
+    config.bind = [f"127.0.0.1:{port}"]
+    config.loglevel = "WARNING"
+    config.graceful_timeout = 1
     stop = asyncio.Event()
     task = asyncio.ensure_future(hypercorn.asyncio.serve(app, config, shutdown_trigger=stop.wait))
     try:
@@ -112,19 +113,6 @@ async def serving_hypercorn(app: Any, context: ssl.SSLContext) -> AsyncIterator[
     finally:
         stop.set()
         await task
-
-
-def _free_port() -> Any:
-    import socket
-    from contextlib import contextmanager
-
-    @contextmanager
-    def free() -> Any:
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            port = listener.getsockname()[1]
-        yield port
-
-    return free()
 
 
 async def _listening(port: int, task: asyncio.Future[Any]) -> None:

@@ -20,9 +20,9 @@ from typing import Final
 
 import pytest
 
-from tests.interop.base import free_port
 from tests.interop.process import Child
 from tests.support import engine, pki
+from tests.support.ports import free_port
 
 #: Where Debian has programs that are on nobody's PATH, the newest version first.
 _ELSEWHERE: Final = (
