@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import random
-import socket
-import struct
 from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
@@ -21,8 +19,10 @@ from tests.support.wire import (
     Recorder,
     face_client,
     face_server,
+    is_reading,
     join,
     meter_of,
+    reset,
     socket_pair,
     turns,
 )
@@ -37,10 +37,6 @@ BIG = bytes(at * 11 % 253 for at in range(1_000_003))
 SMALL_BUFFER = 8192
 
 
-def is_reading(transport: Any) -> bool:
-    return "read=polling" in repr(transport)
-
-
 async def settle(transport: Any) -> None:
     """Let everything that has arrived be read."""
     while True:
@@ -48,12 +44,6 @@ async def settle(transport: Any) -> None:
         await turns(3)
         if meter_of(transport).reads == before:
             return
-
-
-def reset(peer: Peer) -> None:
-    """Close with a reset instead of an end."""
-    peer.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    peer.socket.close()
 
 
 def alert(peer: Peer, description: int) -> None:
@@ -734,48 +724,6 @@ async def test_what_is_delivered_is_a_copy() -> None:
     await recorder.got(10)
     assert recorder.pieces == [b"first", b"other"]
     transport.abort()
-
-
-# ---- input while closing ----
-
-
-async def test_a08_input_that_fails_while_closing_is_the_cause() -> None:
-    transport, recorder, peer = await face_server(buffer=SMALL_BUFFER, tcp=True)
-    transport.write(BIG)
-    transport.close()
-    transport._discard_input()
-    reset(peer)
-    assert isinstance(await recorder.gone(), ConnectionError)
-
-
-async def test_a08_input_while_closing_is_thrown_away_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "LINGER_BYTES", 100_000)
-    transport, recorder, peer = await face_server(buffer=SMALL_BUFFER)
-    transport.write(BIG)
-    transport.close()
-    assert is_reading(transport)
-    peer.socket.setblocking(False)
-    sent = 0
-    while is_reading(transport):
-        try:
-            sent += peer.socket.send(bytes(10_000))
-        except BlockingIOError:
-            pass
-        await asyncio.sleep(0)
-    assert 100_000 <= sent < 200_000
-    assert recorder.data == b""
-    transport.abort()
-
-
-async def test_a08_the_peers_end_while_closing_stops_reading() -> None:
-    transport, recorder, peer = await face_server(buffer=SMALL_BUFFER)
-    transport.write(BIG)
-    transport.close()
-    peer.socket.shutdown(socket.SHUT_WR)
-    while is_reading(transport):
-        await asyncio.sleep(0)
-    assert await peer.read_to_end() == BIG
-    assert await recorder.gone() is None
 
 
 def test_limits_fit_together() -> None:

@@ -28,8 +28,6 @@ from tlswrite import limits
 from tlswrite.asyncio import Transport, backlog, write_side
 from tlswrite.config import Mode
 from tlswrite.connection import TLSConnection
-from tlswrite.errors import AlertReceived
-from tlswrite.iana import AlertDescription
 
 BIG = bytes(at * 11 % 253 for at in range(1_000_003))
 SMALL_BUFFER = 8192
@@ -677,50 +675,6 @@ async def test_a07_a_write_in_resume_writing_goes_behind_the_one_that_caused_it(
     assert await transport.sendall(data) == len(data)
     assert await joined.server.got(len(data) + 3) == b"Aa" + data + b"C"
     await joined.close()
-
-
-async def test_a11_the_peers_alert_is_the_cause_of_a_failed_write() -> None:
-    transport, recorder, peer = await face_server()
-    # The peer's alert has arrived, behind data, but was not read when the write fails.
-    peer.connection.write(b"some data before")
-    peer.connection._control.send_alert(AlertDescription.ACCESS_DENIED)
-    await peer.flush()
-    peer.socket.close()
-    transport.write(b"too late")
-    exc = await recorder.gone()
-    assert isinstance(exc, AlertReceived)
-    assert exc.received == AlertDescription.ACCESS_DENIED
-
-
-async def test_a11_what_is_left_of_input_that_was_thrown_away_is_no_cause() -> None:
-    transport, recorder, peer = await face_server(buffer=SMALL_BUFFER)
-    transport.write(BIG)
-    transport.close()
-    # A record in two pieces: close() throws the first away, the second is there when the write fails.
-    peer.connection.write(bytes(4000))
-    record = peer.connection.bio_read()
-    peer.socket.send(record[:1000])
-    meter = meter_of(transport)
-    reads = meter.reads
-    while meter.reads == reads:
-        await asyncio.sleep(0)
-    failure = meter.failure = BrokenPipeError("gone")
-    peer.socket.send(record[1000:])
-    transport._on_writable()
-    assert await recorder.gone() is failure
-
-
-async def test_a11_the_search_for_the_peers_alert_is_bounded() -> None:
-    transport, recorder, peer = await face_server(tcp=True)
-    transport._ignore_reads()
-    sending = asyncio.create_task(peer.send(BIG))
-    await turns(100)
-    failure = BrokenPipeError("gone")
-    meter_of(transport).failure = failure
-    transport.write(b"x")
-    assert await recorder.gone() is failure
-    sending.cancel()
-    await asyncio.gather(sending, return_exceptions=True)
 
 
 async def test_a11_writes_after_the_end_are_dropped_and_warned_of(caplog: pytest.LogCaptureFixture) -> None:

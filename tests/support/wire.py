@@ -11,12 +11,15 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
+import pytest
+
 from tests.support import engine
-from tlswrite.asyncio import Transport, connect_accepted_socket, create_connection
+from tlswrite.asyncio import Sending, Transport, connect_accepted_socket, create_connection
 from tlswrite.connection import TLSConnection
 from tlswrite.errors import WantReadError, WantWriteError, ZeroReturnError
 
@@ -372,3 +375,25 @@ async def turns(count: int = 5) -> None:
     """Let the loop turn so many times: what was scheduled by now has run."""
     for _ in range(count):
         await asyncio.sleep(0)
+
+
+def is_reading(transport: Any) -> bool:
+    return "read=polling" in repr(transport)
+
+
+def reset(peer: Peer) -> None:
+    """Close with a reset instead of an end."""
+    peer.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    peer.socket.close()
+
+
+async def settled(sending: Sending) -> int:
+    """The result of an awaited write, as what a task wants."""
+    return await sending
+
+
+async def cancel(task: asyncio.Task[int]) -> None:
+    """Cancel a task, and see it end so."""
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task

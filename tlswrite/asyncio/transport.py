@@ -1,8 +1,8 @@
 """Transport: TLS over a non-blocking socket, driven by the loop's readiness callbacks.
 
-Four classes, one above the other, one room each: `flow` (watermarks), `lifecycle` (socket, errors, the
-end), `write_side`, `read_side`; here stand the handshake, the orderly close and what the application asks
-about a connection. A write is in `write_side` and nowhere else, a read in `read_side`.
+Classes one above the other, one room each: `flow` (watermarks), `lifecycle` (socket, errors, the end),
+`write_side`, `awaited_writes`, `read_side`, `unwanted_input`; here stand the handshake, the orderly close and
+what the application asks about a connection. A write is in `write_side` and nowhere else, a read in `read_side`.
 
 The handshake runs in the read side's callbacks, like all control traffic; there is no task for it.
 `connection_made` comes when it is complete, and so late that what the protocol writes in it leaves together
@@ -21,14 +21,14 @@ from typing import Any
 
 from tlswrite import limits
 from tlswrite.asyncio.lifecycle import Attachable
-from tlswrite.asyncio.read_side import ReadSide
+from tlswrite.asyncio.unwanted_input import UnwantedInput
 from tlswrite.connection import TLSConnection
 from tlswrite.errors import TLSError
 
 __all__ = ["Transport"]
 
 
-class Transport(ReadSide):
+class Transport(UnwantedInput):
     """An asyncio transport that is a TLS connection.
 
     Made by `create_connection`, servers, `connect_accepted_socket` and `start_tls`; `start` begins the handshake.
