@@ -29,7 +29,7 @@ RECORD_OVERHEAD: Final = RECORD_HEADER + 1 + TAG
 MAX_RECORD_OVERHEAD: Final = RECORD_HEADER + 8 + TAG
 
 #: Records that one send window holds, and so the most ciphertext a connection holds.
-WINDOW_RECORDS: Final = 4
+WINDOW_RECORDS: Final = 8
 
 #: Room at the end of a send window for control records (a KeyUpdate, an alert). Bytes.
 CONTROL_RESERVE: Final = 512

@@ -225,7 +225,7 @@ def test_w11_without_taking_output_nothing_grows() -> None:
         sizes.add((connection.send_path.output_size, connection.send_path.committed))
     assert len(sizes) == 1
     assert sizes.pop()[0] <= limits.SEND_WINDOW
-    assert write_all(joined, BIG) > 10
+    assert write_all(joined, BIG) >= len(BIG) // limits.SEND_WINDOW
     assert joined.server.received == BIG
 
 

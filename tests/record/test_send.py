@@ -29,6 +29,8 @@ from tlswrite.record.codes import CONTROL, WANT_READ, WANT_WRITE
 from tlswrite.record.send import SendPath
 
 BIG = bytes(at * 7 % 256 for at in range(1_000_003))
+#: Plaintext that one window takes.
+WINDOW = limits.WINDOW_RECORDS * limits.MAX_PLAINTEXT
 
 
 def test_small_write_is_one_record_and_takes_no_window() -> None:
@@ -58,7 +60,7 @@ def test_large_write_is_bounded_by_the_window_and_continues() -> None:
     received += open_all(peer, take(path))
     assert received == BIG
     assert path.committed == len(BIG)
-    assert calls == len(BIG) // (limits.WINDOW_RECORDS * 16384)
+    assert calls == len(BIG) // WINDOW
     assert path._window is None, "the window goes back once it is drained"
 
 
@@ -146,7 +148,7 @@ def test_partial_write_returns_whole_blocks() -> None:
 
 def test_partial_write_without_room_wants_write() -> None:
     path = send_path(partial=True)
-    assert path.write(BIG) == 4 * 16384
+    assert path.write(BIG) == WINDOW
     assert path.write(BIG) == WANT_WRITE
 
 
@@ -170,11 +172,11 @@ def test_retry_with_other_arguments_is_refused_and_harmless() -> None:
 
 def test_a_slice_made_again_is_the_same_argument() -> None:
     path = send_path()
-    assert path.write(memoryview(BIG)[5:200_000]) == WANT_WRITE
+    assert path.write(memoryview(BIG)[5:300_000]) == WANT_WRITE
     take(path)
     with pytest.raises(BadWriteRetry):
-        path.write(memoryview(BIG)[6:200_001])
-    assert path.write(memoryview(BIG)[5:200_000]) == WANT_WRITE
+        path.write(memoryview(BIG)[6:300_001])
+    assert path.write(memoryview(BIG)[5:300_000]) == WANT_WRITE
 
 
 def test_moving_buffer_needs_equal_data() -> None:
@@ -195,11 +197,11 @@ def test_abandon_tells_what_was_sealed() -> None:
     path, peer = send_path(), receive_path()
     assert path.abandon() == 0
     assert path.write(BIG) == WANT_WRITE
-    assert path.abandon() == 4 * 16384
+    assert path.abandon() == WINDOW
     assert not path.pending
     received = open_all(peer, take(path))
     assert path.write(b"next") == 4
-    assert received + open_all(peer, take(path)) == BIG[: 4 * 16384] + b"next"
+    assert received + open_all(peer, take(path)) == BIG[:WINDOW] + b"next"
 
 
 def test_empty_write_sends_nothing() -> None:
@@ -223,9 +225,9 @@ def test_control_goes_behind_what_is_sealed() -> None:
     assert path.write(BIG) == WANT_WRITE
     path.seal_control(ContentType.HANDSHAKE, b"k" * 40_000)
     records = split(take(path))
-    assert open_all(peer, b"".join(records[:4])) == BIG[: 4 * 16384]
+    assert open_all(peer, b"".join(records[: limits.WINDOW_RECORDS])) == BIG[:WINDOW]
     fragments = b""
-    for record in records[4:]:
+    for record in records[limits.WINDOW_RECORDS :]:
         peer.append(record)
         assert peer.open_into(memoryview(bytearray(20000))) == CONTROL
         fragments += peer.fragment
@@ -328,7 +330,7 @@ def test_writes_of_tls_1_2_fit_the_window_too() -> None:
     path, peer = send_path12(), receive_path12()
     received = b""
     while (result := path.write(BIG)) == WANT_WRITE:
-        assert 4 * 16384 < path.output_size <= limits.SEND_WINDOW - limits.CONTROL_RESERVE
+        assert WINDOW < path.output_size <= limits.SEND_WINDOW - limits.CONTROL_RESERVE
         received += open_all(peer, take(path))
     assert result == len(BIG)
     assert path.write(b"small") == 5
@@ -345,7 +347,7 @@ def test_records_of_tls_1_2_are_as_long_as_was_agreed_on(max_content: int) -> No
     records = split(take(path))
     sizes = [len(record) - 5 - 24 for record in records]
     assert sizes == [max_content] * 3 + [1] + [max_content, 1]
-    assert open_all(peer, b"".join(records[:4])) == data
+    assert open_all(peer, b"".join(records[: limits.WINDOW_RECORDS])) == data
 
 
 def test_no_key_of_tls_1_2_is_replaced_on_the_way() -> None:
@@ -415,7 +417,7 @@ def test_partial_writes_are_held_too() -> None:
     path.hold()
     assert path.write(BIG) == WANT_READ
     path.go_on()
-    assert path.write(BIG) == 4 * 16384
+    assert path.write(BIG) == WINDOW
 
 
 def test_a_held_path_seals_nothing_in_any_other_way() -> None:

@@ -18,7 +18,7 @@ __all__ = ["BLOCK", "GATHER_SIZE", "cut", "flat", "gather"]
 #: Writes of this size are not gathered: they fill records of their own. Bytes.
 BLOCK: Final = limits.MAX_PLAINTEXT
 #: Small writes are joined up to this size, and the queue is flushed when it reaches it. Bytes.
-GATHER_SIZE: Final = limits.WINDOW_RECORDS * limits.MAX_PLAINTEXT
+GATHER_SIZE: Final = 4 * limits.MAX_PLAINTEXT
 
 
 def gather(backlog: deque[bytes | memoryview]) -> bytes | memoryview:
