@@ -21,6 +21,7 @@ from tests.support.wire import (
     face_server,
     join,
     meter_of,
+    settled,
     socket_pair,
     turns,
 )
@@ -238,6 +239,76 @@ async def test_a01_w08_a_write_that_is_taken_in_part_or_not_at_all(room: int, si
     joined.client_socket.room = None
     assert await joined.server.got(size) == BIG[:size]
     assert waits_for(transport) == "read"
+    await joined.close()
+
+
+@pytest.mark.parametrize("high", [10_000, 64 * 1024, 1_000_000])
+@pytest.mark.parametrize("size", [1, 100, 1024, 16383])
+async def test_a05_gathering_pauses_where_the_mark_is(high: int, size: int) -> None:
+    """Small writes take a short cut while they are gathered: order, marks and limits are as without it."""
+    joined = await join(tcp=True)
+    transport, recorder = joined.client.transport, joined.client
+    transport.set_write_buffer_limits(high=high)
+    count = min(2 * high, 200_000) // size + 2
+    expected = bytearray(b"first")
+    transport.write(bytes(expected))
+    # The next ones are gathered; the socket is met when they are flushed.
+    joined.client_socket.room = 0
+    paused_at = 0
+    for number in range(count):
+        data = bytes([number % 251]) * size
+        transport.write(data)
+        expected += data
+        waiting = transport.get_write_buffer_size()
+        assert waiting >= len(expected) - 5
+        if not paused_at and recorder.calls[-1] == "pause_writing":
+            paused_at = waiting
+    if waiting > high:
+        assert paused_at > high
+        assert paused_at - size <= high + limits.RECORD_OVERHEAD * (limits.WINDOW_RECORDS + 2)
+    else:
+        assert not paused_at
+    joined.client_socket.room = None
+    await joined.server.until(lambda: len(joined.server.data) == len(expected))
+    assert joined.server.data == expected
+    await joined.close()
+
+
+@pytest.mark.parametrize("between", ["limits", "eof", "close", "abort", "cancel", "key_update"])
+async def test_a05_what_comes_between_gathered_writes(between: str) -> None:
+    joined = await join(tcp=True)
+    transport = joined.client.transport
+    for number in range(50):
+        transport.write(b"%02d" % number)
+    if between == "limits":
+        transport.set_write_buffer_limits(high=90)
+        assert joined.client.calls[-1] == "pause_writing"
+        transport.set_write_buffer_limits(high=1000)
+    elif between == "eof":
+        transport.write_eof()
+        with pytest.raises(RuntimeError, match="write_eof"):
+            transport.write(b"late")
+    elif between == "close":
+        transport.close()
+        transport.write(b"late")
+    elif between == "abort":
+        transport.abort()
+        transport.write(b"late")
+        assert await joined.client.gone() is None
+        return
+    elif between == "cancel":
+        task = asyncio.ensure_future(settled(transport.sendall(b"withdrawn")))
+        await asyncio.sleep(0)
+        task.cancel()
+    else:
+        transport.key_update()
+    if between in ("limits", "key_update", "cancel"):
+        transport.write(b"end")
+        transport.write_eof()
+    await joined.server.until(lambda: "eof_received" in joined.server.calls)
+    start = b"".join(b"%02d" % number for number in range(50))
+    assert bytes(joined.server.data) in (start, start + b"end", start + b"withdrawnend")
+    assert (b"end" in joined.server.data) is (between in ("limits", "key_update", "cancel"))
     await joined.close()
 
 

@@ -184,9 +184,6 @@ def test_the_outside_of_a_record_of_tls_1_2_tells_whether_it_is_data() -> None:
     assert path.typed_waits
     assert path.open_into(OUT) == CONTROL
     assert not path.typed_waits
-    path.put_back()
-    assert path.typed_waits, "what was put back is no data either"
-    assert path.open_into(OUT) == CONTROL
     path.append(stream12((DATA, b"data"))[:1])
     assert not path.typed_waits
 

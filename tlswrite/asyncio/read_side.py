@@ -33,7 +33,7 @@ from tlswrite.asyncio.buffers import LoopBuffers, lend
 from tlswrite.asyncio.lifecycle import Attachable, logger
 from tlswrite.connection import TLSConnection
 from tlswrite.errors import TLSError
-from tlswrite.record.codes import CONTROL, WANT_READ
+from tlswrite.record.codes import WANT_READ
 from tlswrite.record.receive import OUT_ROOM
 
 __all__ = ["ReadSide"]
@@ -50,7 +50,6 @@ class ReadSide(AwaitedWrites):
         "_held",
         "_held_size",
         "_open",
-        "_open_run",
         "_open_single",
         "_paused",
         "_receive_path",
@@ -70,7 +69,6 @@ class ReadSide(AwaitedWrites):
         super().__init__(loop, sock, protocol, connection, waiter, server)
         self._receive_path = connection.receive_path
         self._open = connection.receive_into
-        self._open_run = self._receive_path.open_into
         self._open_single = self._receive_path.open_single
         self._recv_into = sock.recv_into
         self._buffered = isinstance(protocol, asyncio.BufferedProtocol)
@@ -245,17 +243,11 @@ class ReadSide(AwaitedWrites):
     def _deliver_run(self, buffers: LoopBuffers) -> None:
         """Deliver a run of application records; what else there is is `_consume`'s."""
         receive_path = self._receive_path
-        plain = buffers.plain
-        try:
-            count = self._open_run(plain)
-        except TLSError as exc:
-            self._connection.fail(exc)
-            self._engine_failed(exc)
-            return
-        if count > 0:
+        data = receive_path.open_run()
+        if data:
             self._in_callback = True
             try:
-                self._protocol.data_received(bytes(plain[:count]))
+                self._protocol.data_received(data)
             except (SystemExit, KeyboardInterrupt):
                 raise
             except BaseException as exc:
@@ -263,13 +255,11 @@ class ReadSide(AwaitedWrites):
             finally:
                 self._in_callback = False
                 self._recent = 0.0
-            if not receive_path.more:
-                receive_path.reclaim()
-                if not self._writing and (self._backlog is not None or self._send_path.has_output):
-                    self._flush()
-                return
-        elif count == CONTROL:
-            receive_path.put_back()
+        if not receive_path.more and not self._peer_done:
+            receive_path.reclaim()
+            if not self._writing and (self._backlog is not None or self._send_path.has_output):
+                self._flush()
+            return
         self._consume(buffers)
 
     def _consume(self, buffers: LoopBuffers) -> None:

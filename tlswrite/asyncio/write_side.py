@@ -20,6 +20,7 @@ never the reason why a protocol is paused.
 Invariants:
 * bytes leave in the order of the calls; nothing is sealed before what was queued earlier;
 * `_direct` is true exactly while nothing waits and writes may be sealed;
+* `_gather_until` is not 0 only while small writes are gathered, with a flush to come and the protocol not paused;
 * while anything waits, a flush is certain to come: the end of a callback (`_in_callback`), a scheduled call
   (`_scheduled`), a writable socket (`_writing`), the end of the handshake (`_connected` false) or of a
   renegotiation (`_send_path.held`, with the socket watched for reading);
@@ -78,10 +79,12 @@ class WriteSide(Lifecycle):
         "_dropped_writes",
         "_eof",
         "_flushing",
+        "_gather_until",
         "_in_callback",
         "_output",
         "_recent",
         "_scheduled",
+        "_scratch",
         "_seal",
         "_seal_now",
         "_send",
@@ -105,6 +108,7 @@ class WriteSide(Lifecycle):
         # Bound once: they belong to the engine and the socket, so no cycle comes of it.
         self._seal = send_path.write
         self._seal_now = send_path.seal_now
+        self._scratch = self._buffers.scratch
         self._output = send_path.output
         self._sent = send_path.sent
         self._send = sock.send
@@ -112,6 +116,8 @@ class WriteSide(Lifecycle):
         self._backlog: deque[bytes | memoryview] | None = None
         #: Position in the stream behind the last byte that waits; meaningful while `_backlog` is not None.
         self._accepted = 0
+        #: Up to this position a small write only joins what waits; 0 where more is to be looked at.
+        self._gather_until = 0
         #: When the last direct write was made, 0.0 after an event.
         self._recent = 0.0
         #: What large writes may still send in this turn.
@@ -146,7 +152,7 @@ class WriteSide(Lifecycle):
             )
         ):
             try:
-                if record := self._seal_now(data):
+                if record := self._seal_now(data, self._scratch):
                     # One record, which needs no stop in the engine's output unless the socket is full.
                     try:
                         count = self._send(record)
@@ -171,8 +177,16 @@ class WriteSide(Lifecycle):
             if not self._yielding:
                 self._flush()
             self._pause_protocol_if_full()
-            return
-        self._write(data)
+        elif (
+            type(data) is bytes
+            and 0 < len(data) < BLOCK
+            and (end := self._accepted + len(data)) <= self._gather_until
+            and self._backlog is not None
+        ):
+            self._backlog.append(data)
+            self._accepted = end
+        else:
+            self._write(data)
 
     def writelines(self, list_of_data: Iterable[Buffer]) -> None:
         """Send all of an iterable of buffers, as if joined; any iterable, a generator too."""
@@ -190,6 +204,12 @@ class WriteSide(Lifecycle):
             size += self._accepted - self._send_path.committed
         return size
 
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        self._gather_until = 0
+        super().set_write_buffer_limits(high, low)
+
+    set_write_buffer_limits.__doc__ = Lifecycle.set_write_buffer_limits.__doc__
+
     def can_write_eof(self) -> bool:
         """True in TLS 1.3, which closes the two directions one by one (clause A09, RFC 9846 §6.1)."""
         return self._connection.can_half_close
@@ -205,6 +225,7 @@ class WriteSide(Lifecycle):
             return
         self._eof = True
         self._direct = False
+        self._gather_until = 0
         if not self._flushing:
             self._flush()
 
@@ -288,8 +309,11 @@ class WriteSide(Lifecycle):
             pass
         elif size >= BLOCK or waiting + size > self._high_water:
             self._flush()
-        elif not self._in_callback:
-            self._schedule()
+        else:
+            if not self._in_callback:
+                self._schedule()
+            room = min(GATHER_SIZE, self._high_water - self._send_path.output_size)
+            self._gather_until = self._send_path.committed + room
         self._pause_protocol_if_full()
 
     def _queue(self, data: bytes | memoryview, end: int) -> None:
@@ -326,6 +350,7 @@ class WriteSide(Lifecycle):
         """Seal and send until nothing waits, the socket is full, or the budget of a wake-up is used."""
         if self._flushing or self._lost:
             return
+        self._gather_until = 0
         self._flushing = True
         self._budget = _WRITE_BUDGET
         try:
@@ -439,5 +464,6 @@ class WriteSide(Lifecycle):
     def _drop_buffers(self, exc: BaseException | None) -> None:
         super()._drop_buffers(exc)
         self._backlog = None
+        self._gather_until = 0
         if self._sendings is not None:
             self._settle_sendings(exc or ConnectionResetError("the connection was closed"))

@@ -74,6 +74,14 @@ class Opener(Protocol):
         before it ends at `mark`.
         """
 
+    def open_in_place(self, buffer: memoryview, start: int, end: int, contents: list[memoryview]) -> int:
+        """Open the records of `buffer[start:end]` where they lie and append the content of each to `contents`.
+
+        It stops where `open_run` does, but for room; returns where in `buffer`. The content of a record that is
+        not application data, or has none, is the last of `contents`. Raises PeerError: `contents` then has what
+        was opened before, and `buffer` is spoilt from there on.
+        """
+
     def open_single(self, header: memoryview, fragment: memoryview) -> bytes:
         """The content of one application record; empty, and nothing done, where it is anything else."""
 
@@ -283,6 +291,39 @@ class TLS13Opener:
                 break
             at = last
         return start, at
+
+    def open_in_place(self, buffer: memoryview, start: int, end: int, contents: list[memoryview]) -> int:
+        decrypt_into = self._decrypt_into
+        mask = self._mask
+        sequence = self.sequence
+        max_inner = self.max_inner
+        content_type = self.content_type = 23
+        while content_type == 23 and end - start >= 5 and buffer[start] == 23:
+            length = (buffer[start + 3] << 8) | buffer[start + 4]
+            body = start + 5
+            stop = body + length
+            if stop > end or length > 16640:
+                break
+            fragment = buffer[body:stop]
+            inner = fragment[:-16]
+            try:
+                decrypt_into((mask ^ sequence).to_bytes(12, "big"), fragment, buffer[start:body], inner)
+            except (INVALID_TAG, ValueError):
+                # RFC 9846 §5.2, as in open_run.
+                raise BadRecordMAC("a record could not be deprotected") from None
+            self.sequence = sequence = sequence + 1
+            last = length - 17
+            if last >= max_inner:
+                # RFC 9846 §5.4, RFC 8449 §4, as in open_run.
+                raise RecordOverflow(f"a record of {last + 1} bytes, over the limit of {max_inner}")
+            start = stop
+            if last < 0 or inner[last] != 23:
+                last, content_type = self._unpad(inner, 0, last)
+                self.content_type = content_type
+            contents.append(inner[:last])
+            if not last:
+                break
+        return start
 
     def open_single(self, header: memoryview, fragment: memoryview) -> bytes:
         sequence = self.sequence

@@ -180,6 +180,38 @@ class TLS12Opener:
             at = last
         return start, at
 
+    def open_in_place(self, buffer: memoryview, start: int, end: int, contents: list[memoryview]) -> int:
+        decrypt_into = self._decrypt_into
+        explicit, overhead, most = self._explicit, self._overhead, self.max_content
+        self.content_type = _APPLICATION_DATA
+        while end - start >= 5 and buffer[start] == _APPLICATION_DATA:
+            length = (buffer[start + 3] << 8) | buffer[start + 4]
+            body = start + 5
+            stop = body + length
+            if stop > end or length > self.max_fragment:
+                break
+            size = length - overhead
+            sealed = buffer[body + explicit : stop]
+            content = sealed[:-16]
+            try:
+                decrypt_into(
+                    self._nonce(buffer, body),
+                    sealed,
+                    self._additional(buffer[start : start + 3], size),
+                    content,
+                )
+            except (INVALID_TAG, ValueError, OverflowError):
+                # RFC 5246 §7.2.2, as in open_run.
+                raise BadRecordMAC("a record could not be deprotected") from None
+            self.sequence += 1
+            if size > most:
+                raise RecordOverflow(f"a record of {size} bytes, over the limit of {most}")
+            start = stop
+            contents.append(content)
+            if not size:
+                break
+        return start
+
     def open_single(self, header: memoryview, fragment: memoryview) -> bytes:
         size = len(fragment) - self._overhead
         if not 0 < size <= self.max_content:

@@ -1,7 +1,7 @@
 """The receive path: ciphertext in, opened records out, one record at a time.
 
 Theory of operation. The driver reads from its socket into a buffer that all connections of a loop share and
-lends it (`feed`); records are opened straight out of it, into another shared buffer. What is left when no
+lends it (`feed`); records are opened where they lie, or into another buffer (`open_into`). What is left when no
 whole record remains, the beginning of the next record, is copied into `tail` (`reclaim`), and that is all a
 connection keeps between two reads. Whoever has no buffer to lend (the memory carrier) gives bytes (`append`).
 
@@ -45,6 +45,9 @@ _CHANGE_CIPHER_SPEC: Final = int(ContentType.CHANGE_CIPHER_SPEC)
 _ALERT: Final = int(ContentType.ALERT)
 _HANDSHAKE: Final = int(ContentType.HANDSHAKE)
 _NOTHING: Final = memoryview(b"")
+
+#: Largest record that `open_single` opens, in bytes.
+_SINGLE: Final = 4096
 
 
 class ReceivePath:
@@ -170,13 +173,13 @@ class ReceivePath:
     def open_single(self, buffer: memoryview, end: int) -> bytes:
         """The plaintext of `buffer[:end]`, which begins with `tail`, if that is just one application record.
 
-        Empty, and nothing done, where it is anything else: then `feed` it. Much traffic is one record a read,
-        and is opened here without a stop in an output buffer.
+        Empty, and nothing done, where it is anything else: then `feed` it. Much traffic is one small record a read,
+        and is opened here with the fewest steps; for a large one `open_run` has fewer copies.
         """
         opener = self._opener
         if (
             opener is None
-            or end < 5
+            or not 5 <= end <= _SINGLE
             or buffer[0] != _APPLICATION_DATA
             or ((buffer[3] << 8) | buffer[4]) != end - 5
             or not self.application_data_allowed
@@ -190,6 +193,51 @@ class ReceivePath:
             self.delivered += len(plaintext)
             self._idle_records = 0
         return plaintext
+
+    def open_run(self) -> bytes:
+        """The content of all application records at the beginning of what was fed, opened where they lie.
+
+        Where `more` is set behind it, or nothing comes, it is `open_into` that knows what else there is; it also
+        raises what is wrong. What was fed is spoilt, so it must not be fed again.
+        """
+        self.more = True
+        opener = self._opener
+        if (
+            opener is None
+            or not self.application_data_allowed
+            or self._control
+            or self._failure is not None
+            or self.early_data_room
+        ):
+            return b""
+        buffer = self._buffer
+        end = self._end
+        contents: list[memoryview] = []
+        try:
+            self._start = start = opener.open_in_place(buffer, self._start, end, contents)
+            if opener.content_type != _APPLICATION_DATA:
+                self._take_control(opener.content_type, bytes(contents.pop()))
+                self._control = True
+                self.plaintext_alert_allowed = False
+            elif contents and not contents[-1]:
+                contents.pop()
+                # RFC 9846 §5.4: records without content are legal, and a way to cause work.
+                self._count_idle("empty application data")
+            elif end - start < 5:
+                self.more = False
+            elif buffer[start] == _APPLICATION_DATA:
+                length = (buffer[start + 3] << 8) | buffer[start + 4]
+                self._check_header(_APPLICATION_DATA, length)
+                self.more = start + 5 + length <= end
+        except PeerError as exc:
+            # What came intact before the fault is delivered; the fault is met by `open_into`.
+            self._failure = exc.with_traceback(None)
+        if not contents:
+            return b""
+        data = bytes(contents[0]) if len(contents) == 1 else b"".join(contents)
+        self.delivered += len(data)
+        self._idle_records = 0
+        return data
 
     def open_into(self, out: memoryview) -> int:
         """Open application records back to back into `out`, as long as a whole record is sure to fit.
@@ -260,10 +308,6 @@ class ReceivePath:
             self._idle_records = 0
             return at
         return WANT_READ
-
-    def put_back(self) -> None:
-        """Let the next `open_into` answer CONTROL again, for the same control record."""
-        self._control = True
 
     # ---- helpers --------------------------------------------------------------------------------
 
