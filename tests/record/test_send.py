@@ -26,14 +26,11 @@ from tlswrite.errors import BadWriteRetry, CallerError
 from tlswrite.iana import ContentType
 from tlswrite.record import window as window_pool
 from tlswrite.record.codes import CONTROL, WANT_READ, WANT_WRITE
-from tlswrite.record.receive import ReceivePath
 from tlswrite.record.send import SendPath
-from tlswrite.record.window import Window
 
 BIG = bytes(at * 7 % 256 for at in range(1_000_003))
 #: Plaintext that one window takes.
 WINDOW = limits.WINDOW_RECORDS * limits.MAX_PLAINTEXT
-SCRATCH = Window()
 
 
 def test_small_write_is_one_record_and_takes_no_window() -> None:
@@ -363,7 +360,7 @@ def test_no_key_of_tls_1_2_is_replaced_on_the_way() -> None:
     for data in (b"three", BIG):
         with pytest.raises(CallerError, match="usage limit"):
             path.write(data)
-    assert path.seal_now(b"three", SCRATCH) == b""
+    assert path.seal_now(b"three") == b""
     path.seal_control(ContentType.ALERT, b"\x01\x00")
     assert len(split(take(path))) == 3
 
@@ -426,14 +423,14 @@ def test_partial_writes_are_held_too() -> None:
 def test_a_held_path_seals_nothing_in_any_other_way() -> None:
     path = send_path12()
     path.hold()
-    assert path.seal_now(b"small", SCRATCH) == b""
+    assert path.seal_now(b"small") == b""
     assert path.write(b"") == 0
     # What waits for the renegotiation may be withdrawn.
     assert path.write(BIG) == WANT_READ
     assert path.abandon() == 0
     assert not path.pending
     path.go_on()
-    assert path.seal_now(b"small", SCRATCH) != b""
+    assert path.seal_now(b"small") != b""
 
 
 def test_the_limit_of_the_key_counts_again_once_it_goes_on() -> None:
@@ -458,42 +455,24 @@ def test_a_path_that_was_held_when_it_closed_refuses() -> None:
 @pytest.mark.parametrize("make", [send_path, send_path12])
 def test_a_record_sealed_at_once_and_what_was_not_sent_of_it(make: Callable[..., SendPath]) -> None:
     path = make(record_limit=3)
-    record = path.seal_now(b"hello", SCRATCH)
+    record = path.seal_now(b"hello")
     assert (path.committed, path.has_output) == (5, False)
     path.unsent(record[7:])
     assert take(path) == record[7:]
     # Where anything waits, or it is not one small record, `write` must see to it.
     path.unsent(record)
-    assert path.seal_now(b"more", SCRATCH) == b""
+    assert path.seal_now(b"more") == b""
     take(path)
     for data in (b"", BIG):
-        assert path.seal_now(data, SCRATCH) == b""
-    assert path.seal_now(b"two", SCRATCH) != b"" and path.seal_now(b"three", SCRATCH) != b""
-    assert path.seal_now(b"four", SCRATCH) == b"", "the usage limit of the key"
+        assert path.seal_now(data) == b""
+    assert path.seal_now(b"two") != b"" and path.seal_now(b"three") != b""
+    assert path.seal_now(b"four") == b"", "the usage limit of the key"
     path.closed = True
-    assert path.seal_now(b"more", SCRATCH) == b""
-
-
-@pytest.mark.parametrize("size", [8191, 8192, 10_000, 16383, 16384])
-@pytest.mark.parametrize(("make", "peer"), [(send_path, receive_path), (send_path12, receive_path12)])
-def test_a_large_record_sealed_at_once_is_in_the_scratch_window(
-    make: Callable[..., SendPath], peer: Callable[..., ReceivePath], size: int
-) -> None:
-    path, other = make(), peer()
-    for at in (0, 5000):
-        data = BIG[at : at + size]
-        record = path.seal_now(data, SCRATCH)
-        assert isinstance(record, memoryview) is (size >= 8192)
-        path.unsent(record[100:])
-        sent = bytes(record[:100])
-        # Others use the window as well: what waits is not in it.
-        SCRATCH.view[:] = bytes(len(SCRATCH.view))
-        assert open_all(other, sent + take(path)) == data
-    assert path.committed == 2 * size
+    assert path.seal_now(b"more") == b""
 
 
 def test_a_large_record_sealed_at_once_is_padded() -> None:
     path, other = send_path(padding=lambda _: 300), receive_path()
-    record = path.seal_now(BIG[:9000], SCRATCH)
+    record = path.seal_now(BIG[:9000])
     assert len(record) == 9300 + limits.RECORD_OVERHEAD
     assert open_all(other, bytes(record)) == BIG[:9000]

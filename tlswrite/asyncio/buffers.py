@@ -20,7 +20,6 @@ from weakref import WeakKeyDictionary
 
 from tlswrite import limits
 from tlswrite.record.receive import OUT_ROOM
-from tlswrite.record.window import Window
 
 __all__ = ["LoopBuffers", "lend", "loop_buffers"]
 
@@ -31,17 +30,13 @@ _of_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, LoopBuffers] = WeakKeyDic
 
 
 class LoopBuffers:
-    """A receive buffer: `limits.READ_BUDGET` behind an incomplete record; a plaintext buffer like it; a window.
+    """A receive buffer: `limits.READ_BUDGET` behind an incomplete record; and a plaintext buffer like it."""
 
-    The window is for a record that is sealed and sent in one go.
-    """
-
-    __slots__ = ("__weakref__", "busy", "plain", "receive", "scratch")
+    __slots__ = ("__weakref__", "busy", "plain", "receive")
 
     def __init__(self) -> None:
         self.receive = memoryview(bytearray(_RECEIVE_SIZE))
         self.plain = memoryview(bytearray(_PLAIN_SIZE))
-        self.scratch = Window()
         #: True while a callback works in them.
         self.busy = False
 

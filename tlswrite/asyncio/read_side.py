@@ -50,6 +50,7 @@ class ReadSide(AwaitedWrites):
         "_held",
         "_held_size",
         "_open",
+        "_open_run",
         "_open_single",
         "_paused",
         "_receive_path",
@@ -69,6 +70,7 @@ class ReadSide(AwaitedWrites):
         super().__init__(loop, sock, protocol, connection, waiter, server)
         self._receive_path = connection.receive_path
         self._open = connection.receive_into
+        self._open_run = self._receive_path.open_run
         self._open_single = self._receive_path.open_single
         self._recv_into = sock.recv_into
         self._buffered = isinstance(protocol, asyncio.BufferedProtocol)
@@ -159,13 +161,18 @@ class ReadSide(AwaitedWrites):
             return
         data = self._open_single(view, kept + count) if count else b""
         if not data:
-            buffers.busy = True
-            try:
-                self._feed(buffers, kept, count)
-                self._deliver_run(buffers)
-            finally:
-                buffers.busy = False
-            return
+            if count:
+                receive_path.feed(view, kept + count)
+                data = self._open_run()
+            if not data or receive_path.more:
+                buffers.busy = True
+                try:
+                    if count or self._end_of_bytes():
+                        self._deliver_run(data, buffers)
+                finally:
+                    buffers.busy = False
+                return
+            receive_path.reclaim()
         self._in_callback = True
         try:
             self._protocol.data_received(data)
@@ -223,13 +230,13 @@ class ReadSide(AwaitedWrites):
         except OSError as exc:
             self._socket_failed(exc, "Fatal read error on socket transport")
             return False
-        return self._feed(buffers, kept, count)
+        if not count:
+            return self._end_of_bytes()
+        self._receive_path.feed(buffers.receive, kept + count)
+        return True
 
-    def _feed(self, buffers: LoopBuffers, kept: int, count: int) -> bool:
-        """Give the engine `count` bytes behind `kept` earlier ones; none are the end of the peer's bytes."""
-        if count:
-            self._receive_path.feed(buffers.receive, kept + count)
-            return True
+    def _end_of_bytes(self) -> bool:
+        """The peer sends nothing more; False where that is to be told later, behind what is held."""
         self._peer_done = True
         self._connection.feed_eof()
         self._ignore_reads()
@@ -240,26 +247,10 @@ class ReadSide(AwaitedWrites):
 
     # ---- delivery -----------------------------------------------------------------------------------
 
-    def _deliver_run(self, buffers: LoopBuffers) -> None:
-        """Deliver a run of application records; what else there is is `_consume`'s."""
-        receive_path = self._receive_path
-        data = receive_path.open_run()
+    def _deliver_run(self, data: bytes, buffers: LoopBuffers) -> None:
+        """Deliver the beginning of what was fed, if it is `data`; what else there is is `_consume`'s."""
         if data:
-            self._in_callback = True
-            try:
-                self._protocol.data_received(data)
-            except (SystemExit, KeyboardInterrupt):
-                raise
-            except BaseException as exc:
-                self._callback_failed(exc, "data_received")
-            finally:
-                self._in_callback = False
-                self._recent = 0.0
-        if not receive_path.more and not self._peer_done:
-            receive_path.reclaim()
-            if not self._writing and (self._backlog is not None or self._send_path.has_output):
-                self._flush()
-            return
+            self._call_protocol("data_received", data)
         self._consume(buffers)
 
     def _consume(self, buffers: LoopBuffers) -> None:

@@ -20,7 +20,8 @@ never the reason why a protocol is paused.
 Invariants:
 * bytes leave in the order of the calls; nothing is sealed before what was queued earlier;
 * `_direct` is true exactly while nothing waits and writes may be sealed;
-* `_gather_until` is not 0 only while small writes are gathered, with a flush to come and the protocol not paused;
+* `_gather_until` is not 0 only while what is written can only wait, with a flush to come and the protocol not
+  paused;
 * while anything waits, a flush is certain to come: the end of a callback (`_in_callback`), a scheduled call
   (`_scheduled`), a writable socket (`_writing`), the end of the handshake (`_connected` false) or of a
   renegotiation (`_send_path.held`, with the socket watched for reading);
@@ -79,12 +80,12 @@ class WriteSide(Lifecycle):
         "_dropped_writes",
         "_eof",
         "_flushing",
+        "_gather_most",
         "_gather_until",
         "_in_callback",
         "_output",
         "_recent",
         "_scheduled",
-        "_scratch",
         "_seal",
         "_seal_now",
         "_send",
@@ -108,7 +109,6 @@ class WriteSide(Lifecycle):
         # Bound once: they belong to the engine and the socket, so no cycle comes of it.
         self._seal = send_path.write
         self._seal_now = send_path.seal_now
-        self._scratch = self._buffers.scratch
         self._output = send_path.output
         self._sent = send_path.sent
         self._send = sock.send
@@ -116,8 +116,9 @@ class WriteSide(Lifecycle):
         self._backlog: deque[bytes | memoryview] | None = None
         #: Position in the stream behind the last byte that waits; meaningful while `_backlog` is not None.
         self._accepted = 0
-        #: Up to this position a small write only joins what waits; 0 where more is to be looked at.
+        #: Up to this position a write below that size only joins what waits; 0 where more is to be looked at.
         self._gather_until = 0
+        self._gather_most = 0
         #: When the last direct write was made, 0.0 after an event.
         self._recent = 0.0
         #: What large writes may still send in this turn.
@@ -152,7 +153,7 @@ class WriteSide(Lifecycle):
             )
         ):
             try:
-                if record := self._seal_now(data, self._scratch):
+                if record := self._seal_now(data):
                     # One record, which needs no stop in the engine's output unless the socket is full.
                     try:
                         count = self._send(record)
@@ -179,7 +180,7 @@ class WriteSide(Lifecycle):
             self._pause_protocol_if_full()
         elif (
             type(data) is bytes
-            and 0 < len(data) < BLOCK
+            and 0 < len(data) < self._gather_most
             and (end := self._accepted + len(data)) <= self._gather_until
             and self._backlog is not None
         ):
@@ -305,15 +306,18 @@ class WriteSide(Lifecycle):
                 blocked = self._writing or self._yielding
                 waiting = 0 if self._backlog is None else self._accepted - self._send_path.committed
         self._queue(data, self._send_path.committed + waiting + size)
+        send_path = self._send_path
         if blocked:
-            pass
+            self._gather_until = send_path.committed + self._high_water - send_path.output_size
+            self._gather_most = self._high_water
         elif size >= BLOCK or waiting + size > self._high_water:
             self._flush()
         else:
             if not self._in_callback:
                 self._schedule()
-            room = min(GATHER_SIZE, self._high_water - self._send_path.output_size)
-            self._gather_until = self._send_path.committed + room
+            room = min(GATHER_SIZE, self._high_water - send_path.output_size)
+            self._gather_until = send_path.committed + room
+            self._gather_most = BLOCK
         self._pause_protocol_if_full()
 
     def _queue(self, data: bytes | memoryview, end: int) -> None:
@@ -350,11 +354,11 @@ class WriteSide(Lifecycle):
         """Seal and send until nothing waits, the socket is full, or the budget of a wake-up is used."""
         if self._flushing or self._lost:
             return
-        self._gather_until = 0
         self._flushing = True
         self._budget = _WRITE_BUDGET
         try:
             while True:
+                self._gather_until = 0
                 moved = self._move()
                 self._resume_protocol_if_drained()
                 # What the protocol wrote in resume_writing goes too, as far as there is room.

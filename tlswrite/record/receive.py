@@ -46,9 +46,6 @@ _ALERT: Final = int(ContentType.ALERT)
 _HANDSHAKE: Final = int(ContentType.HANDSHAKE)
 _NOTHING: Final = memoryview(b"")
 
-#: Largest record that `open_single` opens, in bytes.
-_SINGLE: Final = 4096
-
 
 class ReceivePath:
     """One direction of a connection: ciphertext in, plaintext and control records out."""
@@ -173,13 +170,13 @@ class ReceivePath:
     def open_single(self, buffer: memoryview, end: int) -> bytes:
         """The plaintext of `buffer[:end]`, which begins with `tail`, if that is just one application record.
 
-        Empty, and nothing done, where it is anything else: then `feed` it. Much traffic is one small record a read,
-        and is opened here with the fewest steps; for a large one `open_run` has fewer copies.
+        Empty, and nothing done, where it is anything else: then `feed` it. Much traffic is one record a read,
+        and is opened here with the fewest steps.
         """
         opener = self._opener
         if (
             opener is None
-            or not 5 <= end <= _SINGLE
+            or end < 5
             or buffer[0] != _APPLICATION_DATA
             or ((buffer[3] << 8) | buffer[4]) != end - 5
             or not self.application_data_allowed

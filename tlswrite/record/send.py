@@ -43,10 +43,8 @@ Rekey = Callable[[], tuple[bytes, Sealer]]
 _APPLICATION_DATA: Final = int(ContentType.APPLICATION_DATA)
 _FILL: Final = limits.SEND_WINDOW - limits.CONTROL_RESERVE
 
-#: Up to this size one concatenation and one `encrypt` beat staging in a window. Bytes.
-_SMALL: Final = limits.MAX_PLAINTEXT
-#: Where it need not wait anywhere, staging is faster from this size on. Bytes.
-_IN_WINDOW: Final = 8192
+#: Below this size what waits is one concatenation and one `encrypt`, above it is staged in a window. Bytes.
+_SMALL: Final = 8192
 
 
 class SendPath:
@@ -116,7 +114,7 @@ class SendPath:
         sealer = self._sealer
         if (
             self._pending is None
-            and size <= _SMALL
+            and size < _SMALL
             and size <= sealer.max_content
             and self._window is None
             and not self._tail
@@ -139,11 +137,10 @@ class SendPath:
             return 0
         return self._write_blocks(memoryview(data), source)
 
-    def seal_now(self, data: bytes, scratch: Window) -> bytes | memoryview:
-        """A small write on an idle path, without a stop in the output: the record, to be sent at once.
+    def seal_now(self, data: bytes) -> bytes:
+        """A write of one record on an idle path, without a stop in the output: the record, to be sent at once.
 
-        A large one is a view of `scratch`, which others use as well. Empty where `write` must be called instead.
-        The carrier gives back by `unsent` what it could not send.
+        Empty where `write` must be called instead. The carrier gives back by `unsent` what it could not send.
         """
         sealer = self._sealer
         size = len(data)
@@ -157,13 +154,11 @@ class SendPath:
         ):
             return b""
         self.committed += size
-        if size >= _IN_WINDOW:
-            return scratch.view[: sealer.seal_run(memoryview(data), 0, scratch, 0, 1)]
         return sealer.seal(_APPLICATION_DATA, data)
 
-    def unsent(self, record: bytes | memoryview) -> None:
+    def unsent(self, record: bytes) -> None:
         """The end of what `seal_now` returned, which is the output now."""
-        self._tail = bytes(record)
+        self._tail = record
 
     def abandon(self) -> int:
         """Forget the pending write; returns how many of its bytes were sealed and will be sent."""
