@@ -272,6 +272,9 @@ async def _connect(
         local_infos = await resolve(loop, local_addr[0], local_addr[1], family, proto, flags)
     recorder = _Recorder(loop)
     try:
+        if len(infos) == 1 and local_infos is None:
+            # With one address there is nothing to race.
+            return await _connect_to(recorder, infos[0])
         return await start_connection(
             infos,
             local_addr_infos=local_infos,
@@ -286,6 +289,18 @@ async def _connect(
         if not errors or local_infos is not None:
             errors.append(exc)
         raise ExceptionGroup("create_connection failed", errors) from None
+
+
+async def _connect_to(recorder: _Recorder, info: AddressInfo) -> socket.socket:
+    family, kind, proto, _, address = info
+    sock = socket.socket(family, kind, proto)
+    try:
+        sock.setblocking(False)
+        await recorder.sock_connect(sock, address)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
 
 
 class _Recorder:

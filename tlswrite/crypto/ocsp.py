@@ -130,6 +130,7 @@ def _issuers_of(path: VerifiedChain, sent: Sequence[bytes]) -> Sequence[x509.Cer
         return [each for each in candidates if _issued_by(leaf, each)]
 
 
+@lru_cache(maxsize=64)
 def _must_staple(certificate: x509.Certificate) -> bool:
     with reading_certificate():
         try:
