@@ -75,6 +75,10 @@ class TLSConnection(Facts):
                 "a connection needs its role: give a ClientConfig (client) or a ServerConfig (server), "
                 f"not {type(config).__name__}"
             )
+        elif server_hostname is not None and not isinstance(server_hostname, str):
+            raise TypeError(
+                f"server_hostname is a name or an address, a str, not {type(server_hostname).__name__}"
+            )
         elif config.check_hostname and not server_hostname:
             raise ConfigurationError("server_hostname is missing: check_hostname needs the name to look for")
         self.config = config

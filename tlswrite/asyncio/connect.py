@@ -147,13 +147,7 @@ async def create_unix_connection(
     if path is not None:
         if sock is not None:
             raise ValueError("path and sock can not be specified at the same time")
-        sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        try:
-            sock.setblocking(False)
-            await loop.sock_connect(sock, os.fspath(path))
-        except BaseException:
-            sock.close()
-            raise
+        sock = await _connect_to(loop, socket.AF_UNIX, 0, os.fspath(path))
     elif sock is None:
         raise ValueError("no path and sock were specified")
     elif sock.family != socket.AF_UNIX or sock.type != socket.SOCK_STREAM:
@@ -177,6 +171,9 @@ async def connect_accepted_socket(
         return cast(
             "tuple[asyncio.Transport, _P]", await loop.connect_accepted_socket(protocol_factory, sock)
         )
+    if cast(Any, ssl) is True:
+        # asyncio's class for it here; a server's own raises TypeError.
+        raise ValueError("Server side SSL needs a valid SSLContext or a tlswrite.ServerConfig, not True")
     connection = server_connections(ssl)()
     timeouts = check_timeouts(ssl_handshake_timeout, ssl_shutdown_timeout)
     return await _over_socket(loop, sock, protocol_factory, connection, timeouts)
@@ -190,7 +187,12 @@ async def resolve(
     proto: int,
     flags: int,
 ) -> Sequence[AddressInfo]:
-    """Addresses of a name; an address that is written as one is not looked up."""
+    """Addresses of a name; an address that is written as one is not looked up.
+
+    Raises OverflowError for a port that cannot be, which uvloop would take modulo 65,536.
+    """
+    if isinstance(port, int) and not 0 <= port <= 65535:
+        raise OverflowError(f"port must be 0-65535, not {port}")
     literal = _literal(host, port, family, proto)
     if literal is not None:
         return [literal]
@@ -274,7 +276,8 @@ async def _connect(
     try:
         if len(infos) == 1 and local_infos is None:
             # With one address there is nothing to race.
-            return await _connect_to(recorder, infos[0])
+            family, _, proto, _, address = infos[0]
+            return await _connect_to(recorder, family, proto, address)
         return await start_connection(
             infos,
             local_addr_infos=local_infos,
@@ -291,12 +294,13 @@ async def _connect(
         raise ExceptionGroup("create_connection failed", errors) from None
 
 
-async def _connect_to(recorder: _Recorder, info: AddressInfo) -> socket.socket:
-    family, kind, proto, _, address = info
-    sock = socket.socket(family, kind, proto)
+async def _connect_to(
+    loop: asyncio.AbstractEventLoop | _Recorder, family: int, proto: int, address: Any
+) -> socket.socket:
+    sock = socket.socket(family, socket.SOCK_STREAM, proto)
     try:
         sock.setblocking(False)
-        await recorder.sock_connect(sock, address)
+        await loop.sock_connect(sock, address)
     except BaseException:
         sock.close()
         raise

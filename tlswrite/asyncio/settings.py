@@ -30,12 +30,17 @@ def takes(ssl: Any) -> bool:
     return ssl is True or isinstance(ssl, ClientConfig | ServerConfig)
 
 
-def client_connection(ssl: Any, server_hostname: str | None) -> TLSConnection:
+def client_connection(ssl: Any, server_hostname: str | bytes | None) -> TLSConnection:
     """A client's connection. `ssl` is True, a ClientConfig, or a context; an empty name is none.
 
     Raises TypeError for anything else, ConfigurationError or ValueError for settings that cannot work.
     """
+    if isinstance(server_hostname, bytes):
+        # As `ssl` takes it: the name in its A-label form.
+        server_hostname = server_hostname.decode("ascii")
     name = server_hostname or None
+    if name is not None and not isinstance(name, str):
+        raise TypeError(f"server_hostname is a name or an address, a str, not {type(name).__name__}")
     if isinstance(ssl, ConnectionFactory) and ssl.refusal is None:
         return ssl.new_connection(server_side=False, server_hostname=name)
     if ssl is True:

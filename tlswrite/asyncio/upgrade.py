@@ -58,7 +58,12 @@ async def start_tls(
     else:
         connection = client_connection(sslcontext, server_hostname)
     handshake, shutdown = check_timeouts(ssl_handshake_timeout, ssl_shutdown_timeout)
-    _check_open(transport)
+    try:
+        _check_open(transport)
+    except NotImplementedError:
+        raise TypeError(
+            f"transport {transport!r} is not supported by start_tls(): it has no is_closing()"
+        ) from None
     early = _take_unread(protocol)
     reading = transport.is_reading()
     transport.pause_reading()
