@@ -269,3 +269,24 @@ def test_get_server_certificate(in_place: None, files: pki.Files) -> None:
             pem = ssl.get_server_certificate(server.getsockname(), ca_certs=str(files.cafile), timeout=20)
             accepting.result()[0].close()
     assert ssl.PEM_cert_to_DER_cert(pem) == pki.issue().certificate_der
+
+
+def test_openssl_loads_the_systems_anchors_when_it_takes_over_and_not_before(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    roots = tmp_path / "roots.pem"
+    roots.write_bytes(pki.authority().certificate_pem)
+    monkeypatch.setenv("SSL_CERT_FILE", str(roots))
+    monkeypatch.setenv("SSL_CERT_DIR", str(tmp_path / "none"))
+    context = InstalledContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.load_default_certs()
+    assert context.cert_store_stats()["x509"] == 1
+    assert STANDARD.cert_store_stats(context)["x509"] == 0
+    with pytest.warns(StaysOnOpenSSLWarning):
+        FALLS["revocation lists"](context)
+    assert STANDARD.cert_store_stats(context)["x509"] == 1
+    late = InstalledContext(ssl.PROTOCOL_TLS_CLIENT)
+    with pytest.warns(StaysOnOpenSSLWarning):
+        FALLS["revocation lists"](late)
+    late.set_default_verify_paths()
+    assert STANDARD.cert_store_stats(late)["x509"] == 1

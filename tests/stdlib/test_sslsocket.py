@@ -281,6 +281,23 @@ def test_connecting_shakes_hands(cls: Any, listener: Any, way: str) -> None:
             getattr(client, way)(listener.getsockname())
 
 
+def test_several_threads_accept(cls: Any, listener: Any) -> None:
+    threads, rounds = 4, 10
+
+    def accept_some() -> None:
+        for _ in range(rounds):
+            listener.accept()[0].close()
+
+    waiting = [Aside(accept_some) for _ in range(threads)]
+    for _ in range(threads * rounds):
+        with client_context(cls).wrap_socket(socket.socket(), server_hostname=contexts.HOST) as client:
+            client.settimeout(contexts.TIMEOUT)
+            client.connect(listener.getsockname())
+            client.recv(1)
+    for each in waiting:
+        each.result()
+
+
 def test_a_server_does_not_connect(listener: Any, files: pki.Files, cls: Any) -> None:
     with server_context(cls, files).wrap_socket(socket.socket(), server_side=True) as server:
         with pytest.raises(ValueError, match="server-side"):

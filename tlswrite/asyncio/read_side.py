@@ -46,6 +46,7 @@ class ReadSide(AwaitedWrites):
 
     __slots__ = (
         "_buffered",
+        "_discard_left",
         "_end_told",
         "_held",
         "_held_size",
@@ -81,6 +82,8 @@ class ReadSide(AwaitedWrites):
         self._held_size = 0
         #: eof_received was called.
         self._end_told = False
+        #: Bytes that are still read and thrown away once it closes.
+        self._discard_left = limits.LINGER_BYTES
 
     # ---- public -------------------------------------------------------------------------------------
 

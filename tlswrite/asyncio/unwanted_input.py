@@ -7,15 +7,11 @@ When a write fails, the unread input is searched for the alert that tells why.
 
 from __future__ import annotations
 
-import asyncio
-import socket
-from typing import Any, Final
+from typing import Final
 
 from tlswrite import limits
 from tlswrite.asyncio.buffers import lend
-from tlswrite.asyncio.lifecycle import Attachable
 from tlswrite.asyncio.read_side import ReadSide
-from tlswrite.connection import TLSConnection
 from tlswrite.errors import TLSError, ZeroReturnError
 from tlswrite.record.codes import WANT_READ
 from tlswrite.record.receive import OUT_ROOM
@@ -29,20 +25,7 @@ _LAST_ROUNDS: Final = 16
 class UnwantedInput(ReadSide):
     """Reading for the sake of the writes."""
 
-    __slots__ = ("_discard_left",)
-
-    def __init__(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        sock: socket.socket,
-        protocol: Any,
-        connection: TLSConnection,
-        waiter: asyncio.Future[None] | None,
-        server: Attachable | None,
-    ) -> None:
-        super().__init__(loop, sock, protocol, connection, waiter, server)
-        #: Bytes that are still read and thrown away.
-        self._discard_left = limits.LINGER_BYTES
+    __slots__ = ()
 
     def _read_unwanted(self) -> None:
         if self._waits_for_peer():

@@ -55,6 +55,8 @@ class InstalledContext(SSLContext, metaclass=_AnyContext):
 
     def _begin(self) -> None:
         self._refusal: str | None = None
+        #: OpenSSL is to load the system's anchors, which takes it some 50 ms, when it takes over.
+        self._paths_wanted = False
         super()._begin()
 
     @classmethod
@@ -76,6 +78,8 @@ class InstalledContext(SSLContext, metaclass=_AnyContext):
             self._refusal = reason
             # OpenSSL's connections are as this Python has them.
             set_options(self, RAW["options"](self) | self._ended_alike)
+            if self._paths_wanted:
+                STANDARD.set_default_verify_paths(self)
             # What `wrap_bio` and `wrap_socket` make from now on.
             self.sslobject_class, self.sslsocket_class = ssl.SSLObject, ssl.SSLSocket
             warnings.warn(
@@ -131,7 +135,11 @@ class InstalledContext(SSLContext, metaclass=_AnyContext):
         self._both("load_verify_locations", super().load_verify_locations, cafile, capath, cadata)
 
     def set_default_verify_paths(self) -> None:
-        self._both("set_default_verify_paths", super().set_default_verify_paths)
+        if self._refusal is None:
+            super().set_default_verify_paths()
+            self._paths_wanted = True
+        else:
+            STANDARD.set_default_verify_paths(self)
 
     def set_ciphers(self, ciphers: str) -> None:
         self._both("set_ciphers", super().set_ciphers, ciphers)

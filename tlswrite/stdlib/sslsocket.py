@@ -200,8 +200,7 @@ class SSLSocket(TLSSocket, _Name):  # type: ignore[misc]
 
     def accept(self) -> tuple[SSLSocket, Any]:
         """A connection with TLS, and its address."""
-        with self._blocking_socket():
-            sock, address = socket.socket.accept(self)
+        sock, address = self._accept_plain()
         accepted = self.context.wrap_socket(
             sock,
             do_handshake_on_connect=self.do_handshake_on_connect,

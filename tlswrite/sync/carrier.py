@@ -398,6 +398,11 @@ class Carrier(socket.socket):
             if self.fileno() >= 0:
                 _Socket.settimeout(self, 0.0)
 
+    def _accept_plain(self) -> tuple[socket.socket, Any]:
+        """`socket.accept`. A listening socket keeps the application's timeout: several threads may wait here."""
+        _Socket.settimeout(self, self._timeout)
+        return _Socket.accept(self)
+
     def _say_goodbye(self) -> None:
         """close_notify, if the kernel takes it at once."""
         with self._lock, suppress(OSError, TLSError):

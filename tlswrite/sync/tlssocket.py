@@ -312,8 +312,7 @@ class TLSSocket(Carrier):
 
     def accept(self) -> tuple[TLSSocket, Any]:
         """A connection to a listening socket, and its address; its handshake comes with its first use."""
-        with self._blocking_socket():
-            sock, address = socket.socket.accept(self)
+        sock, address = self._accept_plain()
         sock.settimeout(socket.getdefaulttimeout())
         accepted = TLSSocket(sock, self.context, suppress_ragged_eofs=self._suppress_ragged_eofs)
         return accepted, address
