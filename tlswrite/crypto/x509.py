@@ -33,13 +33,17 @@ from tlswrite.crypto.certificates import (
     peercert_dict,
     public_key,
     public_key_of,
+    reading_certificate,
     server_end_point,
+    subject_of,
 )
 from tlswrite.crypto.credentials import Credentials, Password, load_credentials
 from tlswrite.crypto.explain import NO_NAME, NO_PATH, explain_chain, explain_name
 from tlswrite.crypto.identity import Identity, identity_of, matches, sni_name
 from tlswrite.crypto.ocsp import check_status
 from tlswrite.crypto.trust import TrustAnchors, VerifiedChain
+from tlswrite.errors import CertificateError, VerifyError
+from tlswrite.iana import AlertDescription
 
 __all__ = [
     "Credentials",
@@ -154,6 +158,29 @@ def _verify_named(
 def _accept(path: VerifiedChain, anchors: TrustAnchors, key: tuple[object, ...]) -> VerifiedChain:
     # The library looks at the keys of issuers only.
     public_key_of(path[0])
+    _check_constraints(path)
     if sum(len(part) for part in key if isinstance(part, bytes)) <= _REMEMBERED_SIZE:
         anchors.remember(key, path)
     return path
+
+
+def _check_constraints(path: VerifiedChain) -> None:
+    """Raises CertificateError for a name constraint that is critical and of a kind that is not checked here.
+
+    RFC 5280 §4.2.1.10: such a certificate is to be refused; the library's releases before 50 pass over it.
+    """
+    for authority in path[1:]:
+        with reading_certificate():
+            try:
+                constraints = authority.extensions.get_extension_for_class(x509.NameConstraints)
+            except x509.ExtensionNotFound:
+                continue
+        value = constraints.value
+        for name in (*(value.permitted_subtrees or ()), *(value.excluded_subtrees or ())):
+            if constraints.critical and not isinstance(name, x509.DNSName | x509.IPAddress):
+                raise CertificateError(
+                    f"{subject_of(authority)} limits its certificates by a name constraint that is not "
+                    f"checked here ({type(name).__name__}): only those on DNS names and IP addresses are",
+                    AlertDescription.UNSUPPORTED_CERTIFICATE,
+                    VerifyError.PERMITTED_VIOLATION,
+                )
