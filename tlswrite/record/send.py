@@ -114,17 +114,25 @@ class SendPath:
         sealer = self._sealer
         if (
             self._pending is None
-            and size < _SMALL
-            and size <= sealer.max_content
-            and self._window is None
+            and 0 < size <= sealer.max_content
             and not self._tail
-            and size
             and sealer.sequence < self._record_limit
             and not self.closed
         ):
-            self._tail = sealer.seal(_APPLICATION_DATA, data)
-            self.committed += size
-            return size
+            # One record that needs no second look: the whole of it has room.
+            if size < _SMALL and self._window is None:
+                self._tail = sealer.seal(_APPLICATION_DATA, data)
+                self.committed += size
+                return size
+            end = self._end
+            if end + sealer.overhead + size <= _FILL and not sealer.padded:
+                if self._window is None:
+                    self._window = acquire()
+                self._end = end = sealer.seal_run(memoryview(data), 0, self._window, end, 1)
+                self.committed += size
+                if end - self._start > self.most_held:
+                    self.most_held = end - self._start
+                return size
         if self.closed:
             raise CallerError(
                 "protocol is shutdown: close_notify or an alert was sent, nothing may follow it"
