@@ -10,11 +10,20 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from benchmarks import report
+from benchmarks.catalogue import WORKLOADS
 from benchmarks.memory import endpoint_memory
 from benchmarks.report import FLOOR, Result
 from benchmarks.schedule import QUICK, Candidate, Plan, measure
-from benchmarks.variants import DEFAULTS_VARIANTS, VARIANTS, Bed, Identity, Variant, make_identity
-from benchmarks.workloads import WORKLOADS, AEADCost, Session, Workload
+from benchmarks.variants import (
+    DEFAULTS_VARIANTS,
+    VARIANTS,
+    Bed,
+    Identity,
+    Unsupported,
+    Variant,
+    make_identity,
+)
+from benchmarks.workloads import AEADCost, Session, Workload
 
 MICRO, KIB = 1e6, 1024
 MEMORY = "memory"
@@ -68,12 +77,17 @@ def measure_workload(
     tick: Callable[[], None] = lambda: None,
 ) -> Result:
     """Figures in microseconds of CPU time, the floor's among them."""
-    variants = [*variants, *present(DEFAULTS_VARIANTS)[0]]
+    if workload.shows_defaults:
+        variants = [*variants, *present(DEFAULTS_VARIANTS)[0]]
     with contextlib.ExitStack() as stack:
-        candidates = [
-            Candidate(variant.name, stack.enter_context(_under_way(workload, variant, identity)))
-            for variant in variants
-        ]
+        candidates = []
+        for variant in variants:
+            try:
+                run = stack.enter_context(_under_way(workload, variant, identity))
+            except Unsupported as reason:
+                print(f"{workload.name}: {variant.name} is left out: {reason}", file=sys.stderr)
+            else:
+                candidates.append(Candidate(variant.name, run))
         if workload.aead_passes:
             candidates.append(Candidate(FLOOR, AEADCost(workload.size).run))
         seconds = measure(candidates, plan, progress=tick)
@@ -102,7 +116,7 @@ def measure_memory(
 @contextlib.contextmanager
 def _under_way(workload: Workload, variant: Variant, identity: Identity) -> Iterator[Callable[[int], None]]:
     """The workload started and verified on its own loop; yields what runs so many operations of it."""
-    bed = variant.open(identity)
+    bed = variant.open(identity, resume=workload.resumes)
     try:
         session = bed.run(workload.start(bed))
         bed.run(session.verify())
@@ -147,7 +161,10 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m benchmarks", description="CPU time and memory of tlswrite and its peers, in one run."
     )
     parser.add_argument(
-        "names", nargs="*", help="what to measure: echo, one-way, handshake, memory, or e.g. echo-64KiB; all"
+        "names",
+        nargs="*",
+        help="what to measure, a family or one of it: echo, streams, buffered, one-way, handshake, resumed, many, "
+        "memory, echo-64KiB, …; all",
     )
     parser.add_argument("--quick", action="store_true", help="few, short slices: shows that it runs")
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write every figure to FILE")

@@ -19,8 +19,12 @@ from typing import Any
 
 TITLES = {
     "echo": "Echo, CPU µs a round trip, both ends",
+    "streams": "Echo through streams (write, drain, readexactly), CPU µs a round trip, both ends",
+    "buffered": "Echo with BufferedProtocol, CPU µs a round trip, both ends",
     "one-way": "One-way, CPU µs a write, both ends",
     "handshake": "Full handshake with connection and its end, CPU µs, both ends",
+    "resumed": "Resumed handshake with connection and its end, one ticket each, CPU µs, both ends",
+    "many": "Echo of 1 KiB on 1,000 connections at once, CPU µs a round trip, both ends",
     "memory": "Idle connection, KiB an endpoint",
 }
 

@@ -37,8 +37,12 @@ HIGH_WATER, LOW_WATER = 512 * 1024, 128 * 1024
 SOCKET_BUFFER = 256 * 1024
 
 LoopKind = Literal["asyncio", "uvloop"]
-Factory = Callable[[], asyncio.Protocol]
+Factory = Callable[[], asyncio.BaseProtocol]
 T = TypeVar("T")
+
+
+class Unsupported(RuntimeError):
+    """A variant cannot do what a workload asks for, and is left out of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,17 +67,17 @@ class Variant:
         needed = [self.library.module, self.loop]
         return next((name for name in needed if importlib.util.find_spec(name) is None), None)
 
-    def open(self, identity: Identity) -> Bed:
-        return Bed(self, identity)
+    def open(self, identity: Identity, *, resume: bool = False) -> Bed:
+        return Bed(self, identity, resume=resume)
 
 
 class Bed:
     """A variant at work: its event loop, kept alive between slices, its contexts, its listening socket."""
 
-    def __init__(self, variant: Variant, identity: Identity) -> None:
+    def __init__(self, variant: Variant, identity: Identity, *, resume: bool = False) -> None:
         self.library = variant.library
-        self._server_context = self.library.server_context(identity)
-        self._client_context = self.library.client_context(identity)
+        self._server_context = self.library.server_context(identity, resume=resume)
+        self._client_context = self.library.client_context(identity, resume=resume)
         self.loop = _new_event_loop(variant.loop)
         self._listener = listening_socket()
         self.address = cast("tuple[str, int]", self._listener.getsockname())
@@ -87,18 +91,22 @@ class Bed:
             self.loop, factory, self._server_context, sock=self._listener, backlog=1024
         )
 
-    async def connect(self, factory: Factory) -> tuple[asyncio.Transport, asyncio.Protocol]:
+    async def connect(self, factory: Factory) -> tuple[asyncio.Transport, asyncio.BaseProtocol]:
         """Connect by host and port, as an application does."""
         host, port = self.address
         return await self.library.connect(self.loop, factory, self._client_context, host=host, port=port)
 
-    async def connect_socket(self, factory: Factory) -> tuple[asyncio.Transport, asyncio.Protocol]:
+    async def connect_socket(self, factory: Factory) -> tuple[asyncio.Transport, asyncio.BaseProtocol]:
         """Connect over a socket made here, so that all variants have the same one; same write limits."""
         sock = await connected_socket(self.loop, self.address)
         transport, protocol = await self.library.connect(self.loop, factory, self._client_context, sock=sock)
         transport.set_write_buffer_limits(high=HIGH_WATER, low=LOW_WATER)
         self.library.check(transport)
         return transport, protocol
+
+    def keep_session(self, transport: asyncio.Transport) -> None:
+        """Resume the session of this connection from now on."""
+        self.library.keep_session(self._client_context, transport)
 
     def close(self) -> None:
         if self._server is not None:
@@ -113,12 +121,18 @@ class Library(ABC):
 
     module: str = "ssl"
     suite: CipherSuite = SUITE
+    can_resume: bool = True
 
     @abstractmethod
-    def server_context(self, identity: Identity) -> Any: ...
+    def server_context(self, identity: Identity, *, resume: bool = False) -> Any:
+        """A server's: with `resume` it sends one ticket a connection, else none."""
 
     @abstractmethod
-    def client_context(self, identity: Identity) -> Any: ...
+    def client_context(self, identity: Identity, *, resume: bool = False) -> Any: ...
+
+    def keep_session(self, context: Any, transport: asyncio.Transport) -> None:
+        """Resume the session of `transport` from now on; nothing to do where that happens by itself."""
+        del context, transport
 
     @abstractmethod
     async def serve(
@@ -128,7 +142,7 @@ class Library(ABC):
     @abstractmethod
     async def connect(
         self, loop: asyncio.AbstractEventLoop, factory: Factory, context: Any, **where: Any
-    ) -> tuple[asyncio.Transport, asyncio.Protocol]: ...
+    ) -> tuple[asyncio.Transport, asyncio.BaseProtocol]: ...
 
     def check(self, transport: asyncio.Transport) -> None:
         """Raise unless the connection negotiated what every variant is to negotiate."""
@@ -141,10 +155,10 @@ class Library(ABC):
 class Plain(Library):
     """TCP without TLS: the floor of the event loop itself."""
 
-    def server_context(self, identity: Identity) -> None:
+    def server_context(self, identity: Identity, *, resume: bool = False) -> None:
         return None
 
-    def client_context(self, identity: Identity) -> None:
+    def client_context(self, identity: Identity, *, resume: bool = False) -> None:
         return None
 
     async def serve(
@@ -154,7 +168,7 @@ class Plain(Library):
 
     async def connect(
         self, loop: asyncio.AbstractEventLoop, factory: Factory, context: Any, **where: Any
-    ) -> tuple[asyncio.Transport, asyncio.Protocol]:
+    ) -> tuple[asyncio.Transport, asyncio.BaseProtocol]:
         return await loop.create_connection(factory, **where)
 
     def check(self, transport: asyncio.Transport) -> None:
@@ -165,14 +179,14 @@ class Plain(Library):
 class StandardSSL(Library):
     """The `ssl` module through the loop's own methods."""
 
-    def server_context(self, identity: Identity) -> ssl.SSLContext:
+    def server_context(self, identity: Identity, *, resume: bool = False) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(identity.certfile, identity.keyfile)
-        context.num_tickets = 0
+        context.num_tickets = int(resume)
         return _like_for_like(context)
 
-    def client_context(self, identity: Identity) -> ssl.SSLContext:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    def client_context(self, identity: Identity, *, resume: bool = False) -> ssl.SSLContext:
+        context = (ResumingContext if resume else ssl.SSLContext)(ssl.PROTOCOL_TLS_CLIENT)
         context.load_verify_locations(identity.cafile)
         return _like_for_like(context)
 
@@ -183,14 +197,28 @@ class StandardSSL(Library):
 
     async def connect(
         self, loop: asyncio.AbstractEventLoop, factory: Factory, context: Any, **where: Any
-    ) -> tuple[asyncio.Transport, asyncio.Protocol]:
+    ) -> tuple[asyncio.Transport, asyncio.BaseProtocol]:
         return await loop.create_connection(factory, ssl=context, server_hostname=SERVER_NAME, **where)
+
+    def keep_session(self, context: Any, transport: asyncio.Transport) -> None:
+        context.kept = transport.get_extra_info("ssl_object").session
+
+
+class ResumingContext(ssl.SSLContext):
+    """Gives the session that was kept to the connections that asyncio wraps."""
+
+    kept: ssl.SSLSession | None = None
+
+    def wrap_bio(self, *args: Any, **kwargs: Any) -> ssl.SSLObject:
+        return super().wrap_bio(*args, **{**kwargs, "session": self.kept})
 
 
 class Aiofastnet(StandardSSL):
     """aiofastnet's transports over the `ssl` module's contexts."""
 
     module = "aiofastnet"
+    #: It drives OpenSSL itself, and has no parameter for a session.
+    can_resume = False
 
     async def serve(
         self, loop: asyncio.AbstractEventLoop, factory: Factory, context: Any, **where: Any
@@ -201,18 +229,18 @@ class Aiofastnet(StandardSSL):
 
     async def connect(
         self, loop: asyncio.AbstractEventLoop, factory: Factory, context: Any, **where: Any
-    ) -> tuple[asyncio.Transport, asyncio.Protocol]:
+    ) -> tuple[asyncio.Transport, asyncio.BaseProtocol]:
         aiofastnet = importlib.import_module(self.module)
         pair = await aiofastnet.create_connection(
             loop, factory, ssl=context, server_hostname=SERVER_NAME, **where
         )
-        return cast("tuple[asyncio.Transport, asyncio.Protocol]", pair)
+        return cast("tuple[asyncio.Transport, asyncio.BaseProtocol]", pair)
 
 
 class TLSWrite(Library):
     """This package, like for like or with its own defaults: X25519MLKEM768 and AES-128-GCM.
 
-    Without tickets, as the others here: every handshake is a full one.
+    Without tickets, as the others here, unless handshakes are to be resumed.
     """
 
     module = "tlswrite"
@@ -224,13 +252,14 @@ class TLSWrite(Library):
         else:
             self._fields = {"groups": (NamedGroup.x25519,), "cipher_suites": (self.suite,)}
 
-    def server_context(self, identity: Identity) -> tlswrite.ServerConfig:
+    def server_context(self, identity: Identity, *, resume: bool = False) -> tlswrite.ServerConfig:
         return tlswrite.ServerConfig.from_files(
-            identity.certfile, identity.keyfile, tickets=0, session_cache=None, **self._fields
+            identity.certfile, identity.keyfile, tickets=int(resume), session_cache=None, **self._fields
         )
 
-    def client_context(self, identity: Identity) -> tlswrite.ClientConfig:
-        return tlswrite.ClientConfig.from_files(identity.cafile, session_cache=None, **self._fields)
+    def client_context(self, identity: Identity, *, resume: bool = False) -> tlswrite.ClientConfig:
+        fields = self._fields if resume else {**self._fields, "session_cache": None}
+        return tlswrite.ClientConfig.from_files(identity.cafile, **fields)
 
     async def serve(
         self, loop: asyncio.AbstractEventLoop, factory: Factory, context: Any, **where: Any
@@ -239,7 +268,7 @@ class TLSWrite(Library):
 
     async def connect(
         self, loop: asyncio.AbstractEventLoop, factory: Factory, context: Any, **where: Any
-    ) -> tuple[asyncio.Transport, asyncio.Protocol]:
+    ) -> tuple[asyncio.Transport, asyncio.BaseProtocol]:
         return await tlswrite.create_connection(factory, ssl=context, server_hostname=SERVER_NAME, **where)
 
 

@@ -16,7 +16,7 @@ import asyncio
 import os
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import cast
+from typing import ClassVar, cast
 
 from benchmarks.variants import SUITE, Bed
 from tlswrite.crypto.aead import new_aead
@@ -45,6 +45,11 @@ class Workload(ABC):
     """`size` is in bytes; `aead_passes` how often an operation seals and opens that many."""
 
     size: int
+
+    #: Whether servers send tickets and clients resume.
+    resumes: ClassVar[bool] = False
+    #: Whether tlswrite with its own defaults is measured beside the variants.
+    shows_defaults: ClassVar[bool] = True
 
     @property
     @abstractmethod
@@ -100,13 +105,6 @@ class Handshake(Workload):
         ends: asyncio.Queue[End] = asyncio.Queue()
         await bed.serve(lambda: End(ends))
         return HandshakeSession(bed, ends)
-
-
-WORKLOADS: tuple[Workload, ...] = (
-    *(Echo(size) for size in (64, KIB, 16 * KIB, 64 * KIB, 256 * KIB)),
-    *(OneWay(size) for size in (KIB, 16 * KIB, 64 * KIB, 1024 * KIB)),
-    Handshake(0),
-)
 
 
 class AEADCost:

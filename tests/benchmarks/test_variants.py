@@ -22,12 +22,12 @@ from benchmarks.workloads import EchoClient, EchoServer
 class OlderSSL(StandardSSL):
     """A peer that would be let off with TLS 1.2."""
 
-    def client_context(self, identity: Identity) -> ssl.SSLContext:
+    def client_context(self, identity: Identity, *, resume: bool = False) -> ssl.SSLContext:
         context = ssl.create_default_context(cafile=identity.cafile)
         context.maximum_version = ssl.TLSVersion.TLSv1_2
         return context
 
-    def server_context(self, identity: Identity) -> ssl.SSLContext:
+    def server_context(self, identity: Identity, *, resume: bool = False) -> ssl.SSLContext:
         context = super().server_context(identity)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         return context

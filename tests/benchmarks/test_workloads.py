@@ -4,9 +4,8 @@ import asyncio
 
 import pytest
 
-from benchmarks.variants import VARIANTS, Bed, Identity, Variant, make_identity
+from benchmarks.variants import Identity, Variant
 from benchmarks.workloads import (
-    WORKLOADS,
     AEADCost,
     Echo,
     EchoClient,
@@ -19,35 +18,17 @@ from benchmarks.workloads import (
     Workload,
     size_name,
 )
+from tests.benchmarks.conftest import carry_out, every_variant
 
 TINY: list[Workload] = [Echo(64), Echo(20000), OneWay(1024), OneWay(300_000), Handshake(0)]
 
 
-@pytest.fixture(scope="module")
-def identity(tmp_path_factory: pytest.TempPathFactory) -> Identity:
-    return make_identity(tmp_path_factory.mktemp("identity"))
-
-
 @pytest.mark.parametrize("workload", TINY, ids=lambda workload: workload.name)
-@pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.name)
+@every_variant
 def test_every_workload_runs_on_every_variant_and_verifies(
     workload: Workload, variant: Variant, identity: Identity
 ) -> None:
-    if variant.missing() is not None:
-        pytest.skip(f"{variant.missing()} is not installed")
-
-    async def scenario(bed: Bed) -> None:
-        session = await workload.start(bed)
-        await session.verify()
-        await session.run(1)
-        await session.run(3)
-        await session.close()
-
-    bed = variant.open(identity)
-    try:
-        bed.run(asyncio.wait_for(scenario(bed), 30))
-    finally:
-        bed.close()
+    carry_out(workload, variant, identity)
 
 
 class Mangler(asyncio.Transport):
@@ -104,15 +85,3 @@ def test_the_aead_alone_seals_and_opens_all_bytes(size: int) -> None:
 
 def test_names_and_sizes() -> None:
     assert [size_name(size) for size in (64, 1000, 1024, 1 << 20)] == ["64 B", "1000 B", "1 KiB", "1 MiB"]
-    assert [workload.name for workload in WORKLOADS] == [
-        "echo 64 B",
-        "echo 1 KiB",
-        "echo 16 KiB",
-        "echo 64 KiB",
-        "echo 256 KiB",
-        "one-way 1 KiB",
-        "one-way 16 KiB",
-        "one-way 64 KiB",
-        "one-way 1 MiB",
-        "handshake",
-    ]

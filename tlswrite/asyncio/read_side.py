@@ -132,7 +132,7 @@ class ReadSide(AwaitedWrites):
         self._recent = 0.0
         if self._fast_read:
             buffers = self._buffers
-            if self._buffered or buffers.busy:
+            if buffers.busy:
                 self._read(_READ_BUDGET)
             else:
                 self._read_run(buffers)
@@ -166,7 +166,9 @@ class ReadSide(AwaitedWrites):
         if not data:
             if count:
                 receive_path.feed(view, kept + count)
-                data = self._open_run()
+                # A BufferedProtocol gets a run opened straight into its own buffer.
+                if not self._buffered:
+                    data = self._open_run()
             if not data or receive_path.more:
                 buffers.busy = True
                 try:
@@ -176,16 +178,19 @@ class ReadSide(AwaitedWrites):
                     buffers.busy = False
                 return
             receive_path.reclaim()
-        self._in_callback = True
-        try:
-            self._protocol.data_received(data)
-        except (SystemExit, KeyboardInterrupt):
-            raise
-        except BaseException as exc:
-            self._callback_failed(exc, "data_received")
-        finally:
-            self._in_callback = False
-            self._recent = 0.0
+        if self._buffered:
+            self._copy_to_buffers(memoryview(data))
+        else:
+            self._in_callback = True
+            try:
+                self._protocol.data_received(data)
+            except (SystemExit, KeyboardInterrupt):
+                raise
+            except BaseException as exc:
+                self._callback_failed(exc, "data_received")
+            finally:
+                self._in_callback = False
+                self._recent = 0.0
         if self._backlog is not None and not self._writing:
             self._flush()
 
