@@ -1,4 +1,4 @@
-"""`python -m benchmarks [--quick] [--json FILE] [names…]`"""
+"""`python -m benchmarks [--quick] [--json FILE] [--svg DIRECTORY] [names…]`"""
 
 from __future__ import annotations
 
@@ -11,7 +11,11 @@ from pathlib import Path
 
 from benchmarks import report
 from benchmarks.catalogue import WORKLOADS
+from benchmarks.growth import LAWS, Growth, measure_growth
+from benchmarks.growth import table as growth_table
+from benchmarks.latency import measure_latency
 from benchmarks.memory import endpoint_memory
+from benchmarks.plots import write_plots
 from benchmarks.report import FLOOR, Result
 from benchmarks.schedule import QUICK, Candidate, Plan, measure
 from benchmarks.variants import (
@@ -26,7 +30,11 @@ from benchmarks.variants import (
 from benchmarks.workloads import AEADCost, Session, Workload
 
 MICRO, KIB = 1e6, 1024
-MEMORY = "memory"
+MEMORY, LATENCY, GROWTH = "memory", "latency", "growth"
+
+#: Slices of round trips a variant, and bytes of each.
+LATENCY_SLICES, QUICK_LATENCY_SLICES, LATENCY_SIZE = 40, 2, KIB
+GROWTH_REPETITIONS, QUICK_GROWTH_REPETITIONS = 9, 2
 
 #: Processes a variant and connections in each, for the memory of an idle endpoint.
 MEMORY_RUNS, MEMORY_CONNECTIONS = 3, 400
@@ -36,9 +44,10 @@ QUICK_MEMORY_RUNS, QUICK_MEMORY_CONNECTIONS = 1, 100
 def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     workloads = [workload for workload in WORKLOADS if _wanted(workload.name, options.names)]
-    memory = _wanted(MEMORY, options.names)
-    if not workloads and not memory:
-        known = ", ".join([*(workload.name.replace(" ", "-") for workload in WORKLOADS), MEMORY])
+    memory, latency, growth = (_wanted(name, options.names) for name in (MEMORY, LATENCY, GROWTH))
+    if not workloads and not (memory or latency or growth):
+        names = [workload.name.replace(" ", "-") for workload in WORKLOADS]
+        known = ", ".join([*names, LATENCY, MEMORY, GROWTH])
         print(f"python -m benchmarks: nothing of that name; there are: {known}", file=sys.stderr)
         return 2
     variants, missing = present(VARIANTS)
@@ -48,16 +57,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
     runs, connections = (
         (QUICK_MEMORY_RUNS, QUICK_MEMORY_CONNECTIONS) if options.quick else (MEMORY_RUNS, MEMORY_CONNECTIONS)
     )
+    slices = QUICK_LATENCY_SLICES if options.quick else LATENCY_SLICES
     total = len(workloads) * plan.repetitions + memory * runs * len(variants)
-    results = []
+    total += latency * slices + growth * len(LAWS) * GROWTH_REPETITIONS
+    results: list[Result] = []
+    growths: list[Growth] = []
     with _progress(total) as tick, tempfile.TemporaryDirectory(prefix="tlswrite-benchmarks-") as directory:
         identity = make_identity(Path(directory))
         for workload in workloads:
             results.append(measure_workload(workload, variants, identity, plan, tick))
+        if latency:
+            results += measure_latency(variants, identity, slices, LATENCY_SIZE, tick)
         if memory:
             results.append(measure_memory(variants, runs, connections, tick))
+        if growth:
+            repetitions = QUICK_GROWTH_REPETITIONS if options.quick else GROWTH_REPETITIONS
+            growths = measure_growth(LAWS, repetitions=repetitions, tick=tick)
     print("; ".join(f"{name} {value}" for name, value in report.machine().items()))
-    print(report.LEGEND, report.tables(results), sep="\n\n")
+    if results:
+        print(report.LEGEND, report.tables(results), sep="\n\n")
+    if growths:
+        print(growth_table(growths))
+    if options.svg is not None:
+        for path in write_plots(options.svg, results, growths):
+            print(path, file=sys.stderr)
     if options.json is not None:
         report.write_json(options.json, results, missing)
     return 0
@@ -164,9 +187,12 @@ def _parser() -> argparse.ArgumentParser:
         "names",
         nargs="*",
         help="what to measure, a family or one of it: echo, streams, buffered, one-way, handshake, resumed, many, "
-        "memory, echo-64KiB, …; all",
+        "latency, memory, growth, echo-64KiB, …; all",
     )
     parser.add_argument("--quick", action="store_true", help="few, short slices: shows that it runs")
+    parser.add_argument(
+        "--svg", type=Path, metavar="DIRECTORY", help="also draw a plot of each into DIRECTORY"
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write every figure to FILE")
     return parser
 

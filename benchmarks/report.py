@@ -25,6 +25,7 @@ TITLES = {
     "handshake": "Full handshake with connection and its end, CPU µs, both ends",
     "resumed": "Resumed handshake with connection and its end, one ticket each, CPU µs, both ends",
     "many": "Echo of 1 KiB on 1,000 connections at once, CPU µs a round trip, both ends",
+    "latency": "Latency of an echo of 1 KiB by the wall clock, µs",
     "memory": "Idle connection, KiB an endpoint",
 }
 

@@ -357,3 +357,9 @@ def test_channel_bindings_of_a_resumed_connection(fields: dict[str, Any]) -> Non
         "tls-server-end-point"
     )
     assert again.client.connection.get_channel_binding() != first.get_channel_binding()
+
+
+@pytest.mark.parametrize("name", [5, b"localhost"])
+def test_a_name_is_a_text(name: Any) -> None:
+    with pytest.raises(TypeError, match="server_hostname is a name or an address, a str, not"):
+        client(server_hostname=name)

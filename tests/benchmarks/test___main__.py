@@ -31,6 +31,17 @@ def test_tlswrite_with_its_defaults_is_shown_beside(
     assert "| tlswrite/asyncio, defaults " in capsys.readouterr().out
 
 
+def test_what_is_no_workload_is_measured_and_drawn_too(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["--quick", "growth", "latency", "--svg", str(tmp_path)]) == 0
+    printed = capsys.readouterr()
+    assert "| certificates of a chain |" in printed.out
+    assert "p99.9" in printed.out
+    assert {path.name for path in tmp_path.iterdir()} == {"growth.svg", "latency.svg"}
+    assert str(tmp_path / "growth.svg") in printed.err
+
+
 def test_a_name_that_nothing_has_is_answered_with_the_names_there_are(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

@@ -261,8 +261,9 @@ def test_what_cannot_begin_says_nothing() -> None:
 
 
 def test_what_fails_to_begin_for_no_good_reason() -> None:
+    victim = TLSConnection(client_config(), server_hostname="localhost")
     wrong: Any = 5
-    victim = TLSConnection(client_config(), server_hostname=wrong)
+    victim.server_hostname = wrong
     for _ in range(2):
         with pytest.raises(InternalError, match="AttributeError"):
             victim.start_handshake()
