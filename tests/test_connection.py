@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from tests.support import engine
 from tests.support.engine import ONLY_1_2, anchors, client, connected, credentials, issued, server
 from tests.support.pump import Pair, take
 from tlswrite import errors
@@ -362,4 +363,4 @@ def test_channel_bindings_of_a_resumed_connection(fields: dict[str, Any]) -> Non
 @pytest.mark.parametrize("name", [5, b"localhost"])
 def test_a_name_is_a_text(name: Any) -> None:
     with pytest.raises(TypeError, match="server_hostname is a name or an address, a str, not"):
-        client(server_hostname=name)
+        TLSConnection(engine.client_config(), server_hostname=name)
