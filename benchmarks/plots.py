@@ -62,7 +62,9 @@ def growth_lines(growths: Sequence[Growth]) -> str:
     decades = max(math.log10(most), *(math.log10(ratio) for ratio in ratios), 1.0)
 
     def at(size: float, cost: float) -> tuple[float, float]:
-        return left + side * math.log10(size) / decades, top + side * (1 - max(0.0, math.log10(cost)) / decades)
+        return left + side * math.log10(size) / decades, top + side * (
+            1 - max(0.0, math.log10(cost)) / decades
+        )
 
     x, y = at(most, most)
     parts = [

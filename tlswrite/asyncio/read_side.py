@@ -179,7 +179,7 @@ class ReadSide(AwaitedWrites):
                 return
             receive_path.reclaim()
         if self._buffered:
-            self._copy_to_buffers(memoryview(data))
+            self._fill_buffer(data)
         else:
             self._in_callback = True
             try:
@@ -320,6 +320,38 @@ class ReadSide(AwaitedWrites):
             self._copy_to_buffers(data)
         else:
             self._call_protocol("data_received", bytes(data))
+
+    def _fill_buffer(self, data: bytes) -> None:
+        """Deliver one record to a BufferedProtocol whose buffer takes it; else see `_copy_to_buffers`."""
+        protocol = self._protocol
+        size = len(data)
+        call = "get_buffer"
+        self._in_callback = True
+        try:
+            buffer = protocol.get_buffer(size)
+            kind = type(buffer)
+            if (
+                self._fast_read
+                and self._protocol is protocol
+                and (kind is bytearray or (kind is memoryview and buffer.format == "B" and buffer.ndim == 1))
+                and len(buffer) >= size
+            ):
+                buffer[:size] = data
+                # The view must be gone, or the protocol could not resize its buffer.
+                del buffer
+                call = "buffer_updated"
+                protocol.buffer_updated(size)
+                return
+        except (SystemExit, KeyboardInterrupt):
+            raise
+        except BaseException as exc:
+            self._callback_failed(exc, call)
+            return
+        finally:
+            self._in_callback = False
+            self._recent = 0.0
+        del buffer
+        self._copy_to_buffers(memoryview(data))
 
     def _copy_to_buffers(self, data: memoryview) -> None:
         """Deliver to a BufferedProtocol by copying, as often as its buffers need."""
