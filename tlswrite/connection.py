@@ -350,7 +350,7 @@ class TLSConnection(Facts):
                     return count
                 if not control.started:
                     self.start_handshake()
-                control.handle(receive_path.content_type, receive_path.fragment)
+                control.handle(receive_path.content_type, receive_path.take_fragment())
             if control.peer_closed or (self.ignores_truncation and control.negotiated is not None):
                 control.peer_closed = True
                 receive_path.discard()

@@ -492,3 +492,24 @@ def test_streams_of_a_connection_that_ends_well(library: Library, files: pki.Fil
         return found
 
     assert run(library, program, files) == [b"line\n", b"rest", b"", True]
+
+
+@ours
+@pytest.mark.parametrize("asked_before", [True, False])
+def test_addresses_are_known_after_the_end(library: Library, files: pki.Files, asked_before: bool) -> None:
+    async def program(bench: Bench) -> Any:
+        async with bench.pair() as (client, server):
+            names = [client.transport.get_extra_info("socket").getsockname()]
+            names.append(client.transport.get_extra_info("socket").getpeername())
+            if asked_before:
+                client.transport.get_extra_info("sockname")
+            client.transport.abort()
+            await client.gone()
+            await server.gone()
+            found = [client.transport.get_extra_info(name) for name in ("sockname", "peername")]
+            assert [tuple(each) for each in found] == names
+            assert server.transport.get_extra_info("sockname") == names[1]
+            return client.transport.get_extra_info("cipher") is not None
+
+    # Under `ssl` there is nothing to be had any more; plain transports of asyncio tell it.
+    assert run(library, program, files) is True

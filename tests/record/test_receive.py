@@ -78,6 +78,7 @@ def test_control_stops_delivery_and_comes_behind_it() -> None:
     assert path.open_into(OUT) == 6
     assert path.open_into(OUT) == CONTROL
     assert (path.content_type, path.fragment) == (ContentType.HANDSHAKE, b"message")
+    assert (path.take_fragment(), path.fragment) == (b"message", b"")
     assert path.open_into(OUT) == 5
     assert path.open_into(OUT) == WANT_READ
 

@@ -28,6 +28,8 @@ class FlowControl(asyncio.transports._FlowControlMixin):
 
     def __init__(self, loop: asyncio.AbstractEventLoop, protocol: Any) -> None:
         super().__init__(loop=loop)
+        # Facts are told by `get_extra_info`; an empty dictionary a connection would be for nothing.
+        self._extra = None
         self._protocol = protocol
         self._high_water = DEFAULT_HIGH_WATER
         self._low_water = DEFAULT_HIGH_WATER // 4

@@ -349,6 +349,7 @@ class LayeredTransport(Transport):
             super()._finish()
 
     def _release(self, sock: socket.socket) -> None:
+        self._keep_sockname(sock)
         if not self._lingers:
             self._pipe.abort()
         elif self._peer_done:

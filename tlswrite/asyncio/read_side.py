@@ -50,8 +50,6 @@ class ReadSide(AwaitedWrites):
         "_end_told",
         "_held",
         "_held_size",
-        "_open",
-        "_open_run",
         "_open_single",
         "_paused",
         "_receive_path",
@@ -70,8 +68,6 @@ class ReadSide(AwaitedWrites):
     ) -> None:
         super().__init__(loop, sock, protocol, connection, waiter, server)
         self._receive_path = connection.receive_path
-        self._open = connection.receive_into
-        self._open_run = self._receive_path.open_run
         self._open_single = self._receive_path.open_single
         self._recv_into = sock.recv_into
         self._buffered = isinstance(protocol, asyncio.BufferedProtocol)
@@ -168,7 +164,7 @@ class ReadSide(AwaitedWrites):
                 receive_path.feed(view, kept + count)
                 # A BufferedProtocol gets a run opened straight into its own buffer.
                 if not self._buffered:
-                    data = self._open_run()
+                    data = receive_path.open_run()
             if not data or receive_path.more:
                 buffers.busy = True
                 try:
@@ -271,7 +267,7 @@ class ReadSide(AwaitedWrites):
                     target = self._get_buffer(max(self._receive_path.unread, OUT_ROOM), plain)
                     if self._closing:
                         break
-                count = self._open(target)
+                count = self._connection.receive_into(target)
                 if not self._connected and self._connection.handshake_complete:
                     self._handshake_done()
                     if self._closing:

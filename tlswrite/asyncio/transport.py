@@ -62,7 +62,8 @@ class Transport(UnwantedInput):
         self._shutdown_timeout = shutdown_timeout
         self._timer: asyncio.TimerHandle | None = None
         self._last_size = 0
-        self._sockname = _name(sock.getsockname)
+        #: Asked for when it is wanted, or when the socket goes.
+        self._sockname: Any = None
         self._peername = _name(sock.getpeername) if peername is None else peername
         _set_nodelay(sock)
 
@@ -124,6 +125,8 @@ class Transport(UnwantedInput):
         if name == "peername":
             return self._peername
         if name == "sockname":
+            if self._sock is not None:
+                self._keep_sockname(self._sock)
             return self._sockname
         if name == "ssl_object":
             return self._connection.ssl_object
@@ -210,6 +213,14 @@ class Transport(UnwantedInput):
         timer, self._timer = self._timer, None
         if timer is not None:
             timer.cancel()
+
+    def _release(self, sock: socket.socket) -> None:
+        self._keep_sockname(sock)
+        super()._release(sock)
+
+    def _keep_sockname(self, sock: socket.socket) -> None:
+        if self._sockname is None:
+            self._sockname = _name(sock.getsockname)
 
     def _drop_buffers(self, exc: BaseException | None) -> None:
         super()._drop_buffers(exc)

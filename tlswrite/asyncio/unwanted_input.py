@@ -78,7 +78,7 @@ class UnwantedInput(ReadSide):
                 tail = receive_path.tail
                 buffers.receive[: len(tail)] = tail
                 receive_path.feed(buffers.receive, len(tail))
-            while (count := self._open(buffers.plain)) > 0:
+            while (count := self._connection.receive_into(buffers.plain)) > 0:
                 self._discard_left -= count
             if count != WANT_READ:
                 self._peer_done = True
@@ -102,7 +102,7 @@ class UnwantedInput(ReadSide):
         plain = memoryview(bytearray(OUT_ROOM))
         try:
             for _ in range(_LAST_ROUNDS):
-                while self._open(plain) > 0:
+                while self._connection.receive_into(plain) > 0:
                     pass
                 receive_path.reclaim()
                 tail = receive_path.tail

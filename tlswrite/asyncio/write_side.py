@@ -83,7 +83,6 @@ class WriteSide(Lifecycle):
         "_gather_most",
         "_gather_until",
         "_in_callback",
-        "_output",
         "_recent",
         "_scheduled",
         "_seal",
@@ -91,7 +90,6 @@ class WriteSide(Lifecycle):
         "_send",
         "_send_path",
         "_sendings",
-        "_sent",
         "_yielding",
     )
 
@@ -109,8 +107,6 @@ class WriteSide(Lifecycle):
         # Bound once: they belong to the engine and the socket, so no cycle comes of it.
         self._seal = send_path.write
         self._seal_now = send_path.seal_now
-        self._output = send_path.output
-        self._sent = send_path.sent
         self._send = sock.send
         #: Plaintext that waits; None when there is none (an empty deque is 700 bytes).
         self._backlog: deque[bytes | memoryview] | None = None
@@ -232,7 +228,8 @@ class WriteSide(Lifecycle):
 
     def _write_window(self, data: bytes) -> None:
         """Seal as much of `data` as a window holds and send it; the rest waits."""
-        before = self._send_path.committed
+        send_path = self._send_path
+        before = send_path.committed
         if not self._recent:
             self._allowance = _WRITE_BUDGET
         elif self._allowance <= 0:
@@ -248,7 +245,7 @@ class WriteSide(Lifecycle):
             if sealed == WANT_READ:
                 return
         try:
-            self._sent(self._send(self._output()))
+            send_path.sent(self._send(send_path.output()))
         except (BlockingIOError, InterruptedError):
             pass
 
@@ -403,15 +400,16 @@ class WriteSide(Lifecycle):
 
     def _move(self) -> int:
         """Move bytes from the backlog through the engine to the socket; how that ended."""
+        send_path = self._send_path
         while True:
             if self._connected:
                 self._seal_backlog()
-            while output := self._output():
+            while output := send_path.output():
                 try:
                     count = self._send(output)
                 except (BlockingIOError, InterruptedError):
                     return _FULL
-                self._sent(count)
+                send_path.sent(count)
                 if count < len(output):
                     return _FULL
                 self._budget -= count
@@ -419,7 +417,7 @@ class WriteSide(Lifecycle):
                 self._settle_sendings()
             if self._backlog is None or not self._connected:
                 return _ALL
-            if self._send_path.held:
+            if send_path.held:
                 return _HELD
             if self._budget <= 0:
                 return _ENOUGH

@@ -306,6 +306,11 @@ class ReceivePath:
             return at
         return WANT_READ
 
+    def take_fragment(self) -> bytes:
+        """The content of the last control record, which is not kept: an idle connection has no use for it."""
+        fragment, self.fragment = self.fragment, b""
+        return fragment
+
     # ---- helpers --------------------------------------------------------------------------------
 
     def _stop_at_control(self, at: int) -> int:
