@@ -9,118 +9,37 @@ from __future__ import annotations
 
 import asyncio
 import io
-import re
 import socket
 import ssl
-import warnings
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support import pki
-from tests.support.mistakes import HOST, OURS, REFERENCE, Bench, Library, run
-from tests.support.wire import PATIENCE, socket_pair
+from tests.support.mistakes import (
+    HOST,
+    OURS,
+    Bench,
+    Library,
+    Program,
+    Row,
+    accept,
+    check,
+    connect,
+    on_pair,
+    on_plain,
+    over_socket,
+    serve,
+)
+from tests.support.wire import socket_pair
 
-Program = Callable[[Bench], Awaitable[Any]]
 #: A server that nobody asks anything: most mistakes are seen before.
 NOBODY = ("127.0.0.1", 9)
 
 
-@dataclass(frozen=True)
-class Row:
-    name: str
-    program: Program
-    #: What our message must say.
-    words: str
-    #: Our class, where it is not asyncio's, and why.
-    differs: type[BaseException] | tuple[type[BaseException], ...] | None = None
-    why: str = ""
-
-
 # ---- programs ---------------------------------------------------------------------------------------
-
-
-def connect(*where: Any, **options: Any) -> Program:
-    """`create_connection`; options that are functions are called with the bench."""
-
-    async def program(bench: Bench) -> None:
-        given = {name: value(bench) if callable(value) else value for name, value in options.items()}
-        try:
-            async with asyncio.timeout(PATIENCE):
-                transport, _ = await bench.connect(asyncio.Protocol, *where, **given)
-            transport.abort()
-        finally:
-            close_sockets(given)
-
-    return program
-
-
-def over_socket(**options: Any) -> Program:
-    """`create_connection` over a connected socket whose other end is silent."""
-
-    async def program(bench: Bench) -> None:
-        ours, theirs = socket_pair(tcp=True)
-        with theirs:
-            await connect(**{"sock": lambda _: ours, "ssl": client, "server_hostname": HOST, **options})(
-                bench
-            )
-
-    return program
-
-
-def serve(*where: Any, **options: Any) -> Program:
-    async def program(bench: Bench) -> None:
-        given = {name: value(bench) if callable(value) else value for name, value in options.items()}
-        try:
-            server = await bench.serve(asyncio.Protocol, *where, **given)
-            server.close()
-            await server.wait_closed()
-        finally:
-            close_sockets(given)
-
-    return program
-
-
-def accept(**options: Any) -> Program:
-    async def program(bench: Bench) -> None:
-        given = {name: value(bench) if callable(value) else value for name, value in options.items()}
-        ours, theirs = socket_pair(tcp=True)
-        with given.pop("sock", ours) as sock, ours, theirs:
-            await bench.accept(asyncio.Protocol, sock, **given)
-
-    return program
-
-
-def on_pair(call: Callable[[Bench, Any], Any]) -> Program:
-    """A call on a connected client's transport."""
-
-    async def program(bench: Bench) -> None:
-        async with bench.pair() as (client_end, _):
-            result = call(bench, client_end)
-            if isinstance(result, Awaitable):
-                await result
-
-    return program
-
-
-def on_plain(call: Callable[[Bench, Any, Any], Any]) -> Program:
-    """A call on a transport without TLS, and the protocol of its peer."""
-
-    async def program(bench: Bench) -> None:
-        async with bench.plain() as (client_end, server_end):
-            async with asyncio.timeout(1):
-                await call(bench, client_end, server_end)
-
-    return program
-
-
-def close_sockets(given: dict[str, Any]) -> None:
-    for value in given.values():
-        if isinstance(value, socket.socket):
-            value.close()
 
 
 def client(bench: Bench) -> Any:
@@ -416,17 +335,6 @@ ROWS = [
 ]
 
 
-def outcome(library: Library, row: Row, files: pki.Files) -> BaseException | None:
-    with warnings.catch_warnings():
-        # What asyncio leaves unclosed after a mistake is its own affair.
-        warnings.simplefilter("ignore" if library is REFERENCE else "error")
-        try:
-            run(library, row.program, files)
-        except Exception as exc:
-            return exc
-    return None
-
-
 @pytest.fixture
 def files(tmp_path: Path) -> pki.Files:
     return pki.write(tmp_path, pki.issue())
@@ -435,13 +343,4 @@ def files(tmp_path: Path) -> pki.Files:
 @pytest.mark.parametrize("library", OURS, ids=lambda library: library.name)
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name)
 def test_a_mistake(row: Row, library: Library, files: pki.Files) -> None:
-    ours = outcome(library, row, files)
-    assert ours is not None, "the mistake passed"
-    assert re.search(row.words, str(ours)), str(ours)
-    if row.differs is not None:
-        assert isinstance(ours, row.differs)
-        assert row.why
-        return
-    theirs = outcome(REFERENCE, row, files)
-    assert theirs is not None, "asyncio lets it pass: say what we do and why"
-    assert isinstance(ours, type(theirs)), (theirs, ours)
+    check(row, library, files)

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
+import socket
 import ssl
+import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +21,8 @@ from tests.support.contexts import client_context, server_context
 from tests.support.wire import PATIENCE, Recorder, socket_pair
 
 HOST = engine.HOST
+
+Program = Callable[["Bench"], Awaitable[Any]]
 
 
 @dataclass(frozen=True)
@@ -122,3 +127,121 @@ def run(
 
     with asyncio.Runner(loop_factory=library.new_loop, debug=debug) as runner:
         return runner.run(main())
+
+
+# ---- mistakes ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Row:
+    name: str
+    program: Program
+    #: What our message must say.
+    words: str
+    #: Our class, where it is not asyncio's, and why.
+    differs: type[BaseException] | tuple[type[BaseException], ...] | None = None
+    why: str = ""
+
+
+def outcome(library: Library, row: Row, files: pki.Files) -> BaseException | None:
+    with warnings.catch_warnings():
+        # What asyncio leaves unclosed after a mistake is its own affair.
+        warnings.simplefilter("ignore" if library is REFERENCE else "error")
+        try:
+            run(library, row.program, files)
+        except Exception as exc:
+            return exc
+    return None
+
+
+def check(row: Row, library: Library, files: pki.Files) -> None:
+    """The exception is asyncio's, or the one that the row says, and its words are clear."""
+    ours = outcome(library, row, files)
+    assert ours is not None, "the mistake passed"
+    assert re.search(row.words, str(ours)), str(ours)
+    if row.differs is not None:
+        assert isinstance(ours, row.differs), repr(ours)
+        assert row.why
+        return
+    theirs = outcome(REFERENCE, row, files)
+    assert theirs is not None, "asyncio lets it pass: say what we do and why"
+    assert isinstance(ours, type(theirs)), (theirs, ours)
+
+
+def connect(*where: Any, **options: Any) -> Program:
+    """`create_connection`; options that are functions are called with the bench."""
+
+    async def program(bench: Bench) -> None:
+        given = {name: value(bench) if callable(value) else value for name, value in options.items()}
+        try:
+            async with asyncio.timeout(PATIENCE):
+                transport, _ = await bench.connect(asyncio.Protocol, *where, **given)
+            transport.abort()
+        finally:
+            close_sockets(given)
+
+    return program
+
+
+def over_socket(**options: Any) -> Program:
+    """`create_connection` over a connected socket whose other end is silent."""
+
+    async def program(bench: Bench) -> None:
+        ours, theirs = socket_pair(tcp=True)
+        given = {"sock": ours, "ssl": bench.client_context, "server_hostname": HOST, **options}
+        with theirs:
+            await connect(**given)(bench)
+
+    return program
+
+
+def serve(*where: Any, **options: Any) -> Program:
+    async def program(bench: Bench) -> None:
+        given = {name: value(bench) if callable(value) else value for name, value in options.items()}
+        try:
+            server = await bench.serve(asyncio.Protocol, *where, **given)
+            server.close()
+            await server.wait_closed()
+        finally:
+            close_sockets(given)
+
+    return program
+
+
+def accept(**options: Any) -> Program:
+    async def program(bench: Bench) -> None:
+        given = {name: value(bench) if callable(value) else value for name, value in options.items()}
+        ours, theirs = socket_pair(tcp=True)
+        with given.pop("sock", ours) as sock, ours, theirs:
+            await bench.accept(asyncio.Protocol, sock, **given)
+
+    return program
+
+
+def on_pair(call: Callable[[Bench, Any], Any]) -> Program:
+    """A call on a connected client's transport."""
+
+    async def program(bench: Bench) -> None:
+        async with bench.pair() as (client_end, _):
+            result = call(bench, client_end)
+            if isinstance(result, Awaitable):
+                await result
+
+    return program
+
+
+def on_plain(call: Callable[[Bench, Any, Any], Any]) -> Program:
+    """A call on a transport without TLS, and the protocol of its peer."""
+
+    async def program(bench: Bench) -> None:
+        async with bench.plain() as (client_end, server_end):
+            async with asyncio.timeout(1):
+                await call(bench, client_end, server_end)
+
+    return program
+
+
+def close_sockets(given: dict[str, Any]) -> None:
+    for value in given.values():
+        if isinstance(value, socket.socket):
+            value.close()
