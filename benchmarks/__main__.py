@@ -112,7 +112,7 @@ def measure_workload(
             else:
                 candidates.append(Candidate(variant.name, run))
         if workload.aead_passes:
-            candidates.append(Candidate(FLOOR, AEADCost(workload.size).run))
+            candidates.append(Candidate(FLOOR, AEADCost(*workload.messages).run))
         seconds = measure(candidates, plan, progress=tick)
     aead = seconds.pop(FLOOR, None)
     figures = {}
