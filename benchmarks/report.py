@@ -30,6 +30,8 @@ TITLES = {
     "resumed": "Resumed handshake with connection and its end, one ticket each, CPU µs, both ends",
     "many": "Echo of 1 KiB on 1,000 connections at once, CPU µs a round trip, both ends",
     "latency": "Latency of an echo of 1 KiB by the wall clock, µs",
+    "https aiohttp": "HTTPS under aiohttp, 1 KiB on 16 kept connections, µs a request (CPU: the server's)",
+    "https uvicorn": "HTTPS under uvicorn, 1 KiB on 16 kept connections, µs a request (CPU: the server's)",
     "memory": "Idle connection, KiB an endpoint",
 }
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 from typing import Any
 
 from tlswrite.config import ClientConfig, Mode, ServerConfig
+from tlswrite.crypto.identity import identity_of
 from tlswrite.errors import (
     AlertReceived,
     CallerError,
@@ -81,6 +82,9 @@ class TLSConnection(Facts):
             )
         elif config.check_hostname and not server_hostname:
             raise ConfigurationError("server_hostname is missing: check_hostname needs the name to look for")
+        elif server_hostname is not None:
+            # A name that cannot be is refused before anything is connected or sent.
+            identity_of(server_hostname)
         self.config = config
         self.server_hostname = server_hostname
         self.send_path = SendPath(

@@ -111,7 +111,8 @@ async def test_serving_may_begin_later() -> None:
         await serving.server.start_serving()
         transport, _ = await serving.connect()
         transport.abort()
-    await serving.server.start_serving()
+    with pytest.raises(RuntimeError, match="is closed"):
+        await serving.server.start_serving()
     assert not serving.server.is_serving()
 
 

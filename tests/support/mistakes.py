@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
+import socket
 import ssl
+import warnings
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
@@ -18,6 +21,8 @@ from tests.support.contexts import client_context, server_context
 from tests.support.wire import PATIENCE, Recorder, socket_pair
 
 HOST = engine.HOST
+
+Program = Callable[["Bench"], Awaitable[Any]]
 
 
 @dataclass(frozen=True)
@@ -63,6 +68,9 @@ class Bench:
 
     def serve(self, factory: Callable[[], Any] = Recorder, *where: Any, **options: Any) -> Awaitable[Any]:
         return self._call("create_server")(factory, *where, **options)
+
+    def serve_unix(self, factory: Callable[[], Any], *where: Any, **options: Any) -> Awaitable[Any]:
+        return self._call("create_unix_server")(factory, *where, **options)
 
     def accept(self, factory: Callable[[], Any], sock: Any, **options: Any) -> Awaitable[Any]:
         return self._call("connect_accepted_socket")(factory, sock, **options)
@@ -122,3 +130,151 @@ def run(
 
     with asyncio.Runner(loop_factory=library.new_loop, debug=debug) as runner:
         return runner.run(main())
+
+
+# ---- mistakes ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Row:
+    name: str
+    program: Program
+    #: What our message must say.
+    words: str
+    #: Our class, where it is not asyncio's, and why.
+    differs: type[BaseException] | tuple[type[BaseException], ...] | None = None
+    why: str = ""
+    #: Whether asyncio itself, further down, may call the exception handler.
+    complaints: bool = False
+
+
+#: Why ours differs, and what it says, where several rows have it in common.
+SOON = "asyncio connects first, or waits for a peer; here it is seen before anything is done"
+SIDES = (
+    r"this side is the (client|server)|Cannot create a (client|server) socket with a PROTOCOL_TLS_\w+ context"
+)
+OTHER_TYPE = "the functions take configurations: another type is a TypeError"
+NAME = "server_hostname .* is neither a host name nor an IP address|cannot be an empty string or start with"
+
+
+def outcome(library: Library, row: Row, files: pki.Files) -> BaseException | None:
+    """What the program raises; with ours, a mistake is told to who made it and to nobody else."""
+    complaints: list[dict[str, Any]] = []
+
+    async def program(bench: Bench) -> None:
+        try:
+            await row.program(bench)
+        finally:
+            complaints.extend(bench.complaints)
+
+    with warnings.catch_warnings():
+        # What asyncio leaves unclosed after a mistake is its own affair.
+        warnings.simplefilter("ignore" if library is REFERENCE else "error")
+        try:
+            run(library, program, files)
+        except Exception as exc:
+            return exc
+        finally:
+            assert library is REFERENCE or row.complaints or not complaints, complaints
+    return None
+
+
+def check(row: Row, library: Library, files: pki.Files) -> None:
+    """The exception is asyncio's, or the one that the row says, and its words are clear."""
+    ours = outcome(library, row, files)
+    assert ours is not None, "the mistake passed"
+    assert re.search(row.words, str(ours)), str(ours)
+    if row.differs is not None:
+        assert isinstance(ours, row.differs), repr(ours)
+        assert row.why
+        return
+    theirs = outcome(REFERENCE, row, files)
+    assert theirs is not None, "asyncio lets it pass: say what we do and why"
+    assert isinstance(ours, type(theirs)), (theirs, ours)
+
+
+def client(bench: Bench) -> Any:
+    return bench.client_context
+
+
+def server(bench: Bench) -> Any:
+    return bench.server_context
+
+
+def connect(*where: Any, **options: Any) -> Program:
+    """`create_connection`; options that are functions are called with the bench."""
+
+    async def program(bench: Bench) -> None:
+        given = {name: value(bench) if callable(value) else value for name, value in options.items()}
+        try:
+            async with asyncio.timeout(PATIENCE):
+                transport, _ = await bench.connect(asyncio.Protocol, *where, **given)
+            transport.abort()
+        finally:
+            close_sockets(given)
+
+    return program
+
+
+def over_socket(**options: Any) -> Program:
+    """`create_connection` over a connected socket whose other end is silent."""
+
+    async def program(bench: Bench) -> None:
+        ours, theirs = socket_pair(tcp=True)
+        given = {"sock": ours, "ssl": bench.client_context, "server_hostname": HOST, **options}
+        with theirs:
+            await connect(**given)(bench)
+
+    return program
+
+
+def serve(*where: Any, **options: Any) -> Program:
+    async def program(bench: Bench) -> None:
+        given = {name: value(bench) if callable(value) else value for name, value in options.items()}
+        try:
+            server = await bench.serve(asyncio.Protocol, *where, **given)
+            server.close()
+            await server.wait_closed()
+        finally:
+            close_sockets(given)
+
+    return program
+
+
+def accept(**options: Any) -> Program:
+    async def program(bench: Bench) -> None:
+        given = {name: value(bench) if callable(value) else value for name, value in options.items()}
+        ours, theirs = socket_pair(tcp=True)
+        with given.pop("sock", ours) as sock, ours, theirs:
+            await bench.accept(asyncio.Protocol, sock, **given)
+
+    return program
+
+
+def on_pair(call: Callable[[Bench, Any], Any]) -> Program:
+    """A call on a connected client's transport."""
+
+    async def program(bench: Bench) -> None:
+        async with bench.pair() as (client_end, _):
+            result = call(bench, client_end)
+            if isinstance(result, Awaitable):
+                await result
+
+    return program
+
+
+def on_plain(call: Callable[[Bench, Any, Any], Any]) -> Program:
+    """A call on a transport without TLS, and the protocol of its peer."""
+
+    async def program(bench: Bench) -> None:
+        async with bench.plain() as (client_end, server_end):
+            async with asyncio.timeout(1):
+                await call(bench, client_end, server_end)
+
+    return program
+
+
+def close_sockets(given: dict[str, Any]) -> None:
+    for value in given.values():
+        if isinstance(value, socket.socket):
+            value.close()

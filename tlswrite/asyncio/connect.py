@@ -189,11 +189,13 @@ async def resolve(
 ) -> Sequence[AddressInfo]:
     """Addresses of a name; an address that is written as one is not looked up.
 
-    Raises OverflowError for a port that cannot be, which uvloop would take modulo 65,536.
+    Raises OverflowError for a port that cannot be, which uvloop would take modulo 65,536, and ValueError for a
+    name with a NUL in it, of which the system's resolver would take what is before.
     """
-    if isinstance(port, int) and not 0 <= port <= 65535:
-        raise OverflowError(f"port must be 0-65535, not {port}")
-    literal = _literal(host, port, family, proto)
+    if isinstance(host, str) and "\0" in host:
+        raise ValueError(f"host must be a name or an address, without a NUL: {host!r}")
+    number = _number(port)
+    literal = None if number is None else _literal(host, number, family, proto)
     if literal is not None:
         return [literal]
     infos = await loop.getaddrinfo(
@@ -268,10 +270,15 @@ async def _connect(
     all_errors: bool,
 ) -> socket.socket:
     """A socket that is connected to the first address that answers."""
+    for name, value in (("happy_eyeballs_delay", happy_eyeballs_delay), ("interleave", interleave)):
+        # Also where there will be one address, and no race.
+        if value is not None and not isinstance(value, int | float):
+            raise TypeError(f"{name} must be a number, not {type(value).__name__}")
     infos = await resolve(loop, host, port, family, proto, flags)
     local_infos = None
     if local_addr is not None:
-        local_infos = await resolve(loop, local_addr[0], local_addr[1], family, proto, flags)
+        local_host, local_port = _pair(local_addr)
+        local_infos = await resolve(loop, local_host, local_port, family, proto, flags)
     recorder = _Recorder(loop)
     try:
         if len(infos) == 1 and local_infos is None:
@@ -322,22 +329,41 @@ class _Recorder:
             raise
 
 
-def _literal(host: str | None, port: int | str | None, family: int, proto: int) -> AddressInfo | None:
-    """The address that `host` and `port` spell out, None where they must be looked up."""
+def _pair(local_addr: tuple[str, int]) -> tuple[str, int]:
+    if isinstance(local_addr, str | bytes):
+        # Its first two characters would do for a host and a port.
+        raise TypeError(f"local_addr must be a tuple (host, port), not {type(local_addr).__name__}")
+    try:
+        host, port = local_addr[:2]
+    except ValueError:
+        raise ValueError(f"local_addr must be a tuple (host, port), got {local_addr!r}") from None
+    return host, port
+
+
+def _number(port: int | str | None) -> int | None:
+    """A port that is a number, None for a service's name."""
+    if port is None or port == "":
+        return 0
+    try:
+        number = int(port)
+    except ValueError:
+        return None
+    except TypeError:
+        raise TypeError(f"port must be a number or a service's name, not {type(port).__name__}") from None
+    if not 0 <= number <= 65535:
+        raise OverflowError(f"port must be 0-65535, not {number}")
+    return number
+
+
+def _literal(host: str | None, number: int, family: int, proto: int) -> AddressInfo | None:
+    """The address that `host` and a port spell out, None where they must be looked up."""
     if not isinstance(host, str) or "%" in host or proto not in (0, socket.IPPROTO_TCP):
         return None
-    if port is None or port == "":
-        number = 0
-    else:
-        try:
-            number = int(port)
-        except ValueError:
-            return None
     for each in (socket.AF_INET, socket.AF_INET6):
         if family in (socket.AF_UNSPEC, each):
             try:
                 socket.inet_pton(each, host)
-            except (OSError, ValueError):
+            except OSError:
                 continue
             address = (host, number) if each == socket.AF_INET else (host, number, 0, 0)
             return each, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", address

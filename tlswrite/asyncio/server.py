@@ -137,7 +137,10 @@ class Server(Attachable, asyncio.AbstractServer):
             transport.abort()
 
     async def start_serving(self) -> None:
-        """Listen and accept, for a server made with `start_serving=False`. Idempotent."""
+        """Listen and accept, for a server made with `start_serving=False`. Idempotent.
+
+        Raises RuntimeError where the server is closed.
+        """
         self._start_serving()
         # Errors of the loop's registrations come up here, and connections may already be waiting.
         await asyncio.sleep(0)
@@ -149,8 +152,6 @@ class Server(Attachable, asyncio.AbstractServer):
         """
         if self._forever is not None:
             raise RuntimeError(f"server {self!r} is already being awaited on serve_forever()")
-        if self._sockets is None:
-            raise RuntimeError(f"server {self!r} is closed")
         self._start_serving()
         self._forever = self._loop.create_future()
         try:
@@ -191,7 +192,9 @@ class Server(Attachable, asyncio.AbstractServer):
     # ---- accepting ----------------------------------------------------------------------------------
 
     def _start_serving(self) -> None:
-        if self._serving or self._sockets is None:
+        if self._sockets is None:
+            raise RuntimeError(f"server {self!r} is closed")
+        if self._serving:
             return
         self._serving = True
         for sock in self._sockets:
@@ -464,6 +467,9 @@ def _set_reuse_port(sock: socket.socket) -> None:
 
 
 def _bind_unix(path: str | bytes) -> socket.socket:
+    if not path:
+        # Linux would make up an abstract address, which nobody knows.
+        raise ValueError("path must not be empty")
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         if not _is_abstract(path):

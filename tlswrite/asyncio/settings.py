@@ -106,7 +106,12 @@ def check_stream_socket(sock: socket.socket) -> None:
 def _check_timeout(name: str, value: float | None, default: float) -> float:
     if value is None:
         return default
-    if value <= 0:
+    try:
+        # Not `<= 0`: a NaN is no time either, and would put a loop's timers out of order.
+        positive = value > 0
+    except TypeError:
+        raise TypeError(f"{name} should be a positive number, not {type(value).__name__}") from None
+    if not positive:
         raise ValueError(f"{name} should be a positive number, got {value}")
     return value
 

@@ -12,8 +12,10 @@ start it is its first record. They go to the engine, and never to the applicatio
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
+from collections.abc import Iterator
 from typing import Any, Final
 
 from tlswrite.asyncio.connect import ClientSSL, ServerSSL, shake_hands, watches_sockets
@@ -48,9 +50,7 @@ async def start_tls(
     arguments that cannot work; those leave the connection as it was.
     """
     loop = asyncio.get_running_loop()
-    for needed in ("set_protocol", "pause_reading", "write"):
-        if not hasattr(transport, needed):
-            raise TypeError(f"transport {transport!r} is not supported by start_tls()")
+    _check_kind(transport)
     if server_side:
         if server_hostname is not None:
             raise ValueError("server_hostname is for clients: a server's name is in its certificate")
@@ -58,34 +58,27 @@ async def start_tls(
     else:
         connection = client_connection(sslcontext, server_hostname)
     handshake, shutdown = check_timeouts(ssl_handshake_timeout, ssl_shutdown_timeout)
-    try:
-        _check_open(transport)
-    except NotImplementedError:
-        raise TypeError(
-            f"transport {transport!r} is not supported by start_tls(): it has no is_closing()"
-        ) from None
+    _check_free(transport)
     early = _take_unread(protocol)
-    reading = transport.is_reading()
-    transport.pause_reading()
+    reading = _pause(transport)
     options: dict[str, Any] = {
         "waiter": loop.create_future(),
         "upgraded": True,
         "handshake_timeout": handshake,
         "shutdown_timeout": shutdown,
     }
-    new: Transport | None = None
-    try:
+    new: Transport
+    with _aborting(transport):
         replaceable = not early and await _is_replaceable(transport)
-        _check_open(transport)
+    # Another call may have been faster: then the connection is not this one's to abort.
+    _check_free(transport)
+    with _aborting(transport):
         if replaceable:
             new = UpgradedTransport(loop, transport, protocol, connection, **options)
         else:
             pipe = Pipe(loop)
             paused = pipe.take_over(transport, early)
             new = LayeredTransport(loop, pipe, protocol, connection, writing_paused=paused, **options)
-    except BaseException:
-        transport.abort()
-        raise
     if not reading:
         new.pause_reading()
     _tell_reader(protocol, new)
@@ -93,13 +86,68 @@ async def start_tls(
     return new
 
 
-def _check_open(transport: Any) -> None:
-    if transport.is_closing():
-        raise ConnectionResetError("TLS cannot be started: the connection is closed")
-
-
 class _Retired(asyncio.Protocol):
     """The protocol of a transport that was replaced; nothing comes to it but the end."""
+
+
+def _check_kind(transport: Any) -> None:
+    """Raises TypeError for anything but a transport of a stream that is both read and written."""
+    fit = all(_offers(transport, name) for name in ("set_protocol", "pause_reading", "write"))
+    if fit:
+        try:
+            # Some have every method, and say only when called that they do without. These change nothing.
+            if not transport.is_closing():
+                transport.is_reading()
+                transport.get_write_buffer_size()
+        except NotImplementedError:
+            fit = False
+    if not fit:
+        raise _unfit(transport)
+
+
+def _unfit(transport: Any) -> TypeError:
+    return TypeError(
+        f"transport {transport!r} is not supported by start_tls(): give a stream's, both to read and to write"
+    )
+
+
+def _offers(transport: Any, name: str) -> bool:
+    """Whether a method is there, other than the one of asyncio's base class that only says what is missing."""
+    method = getattr(transport, name, None)
+    return method is not None and getattr(method, "__func__", method) is not getattr(asyncio.Transport, name)
+
+
+def _check_free(transport: Any) -> None:
+    if transport.is_closing():
+        raise ConnectionResetError("TLS cannot be started: the connection is closed")
+    protocol = None
+    # Not every transport of other makes can tell.
+    with contextlib.suppress(AttributeError, NotImplementedError):
+        protocol = transport.get_protocol()
+    if isinstance(protocol, Pipe | _Retired):
+        raise RuntimeError(
+            f"TLS was started on {transport!r} already: go on with the transport that start_tls() returned"
+        )
+
+
+def _pause(transport: Any) -> bool:
+    """Pause reading; whether it was going on."""
+    reading: bool = transport.is_reading()
+    try:
+        transport.pause_reading()
+    except NotImplementedError:
+        raise _unfit(transport) from None
+    return reading
+
+
+@contextlib.contextmanager
+def _aborting(transport: Any) -> Iterator[None]:
+    """Whatever goes wrong inside ends the connection."""
+    try:
+        yield
+    except BaseException:
+        transport.abort()
+        raise
 
 
 class UpgradedTransport(Transport):
