@@ -13,6 +13,7 @@ from benchmarks import report
 from benchmarks.catalogue import WORKLOADS
 from benchmarks.growth import LAWS, Growth, measure_growth
 from benchmarks.growth import table as growth_table
+from benchmarks.https import FRAMEWORKS, measure_https
 from benchmarks.latency import measure_latency
 from benchmarks.memory import endpoint_memory
 from benchmarks.plots import write_plots
@@ -30,11 +31,14 @@ from benchmarks.variants import (
 from benchmarks.workloads import AEADCost, Session, Workload
 
 MICRO, KIB = 1e6, 1024
-MEMORY, LATENCY, GROWTH = "memory", "latency", "growth"
+MEMORY, LATENCY, GROWTH, HTTPS = "memory", "latency", "growth", "https"
 
 #: Slices of round trips a variant, and bytes of each.
 LATENCY_SLICES, QUICK_LATENCY_SLICES, LATENCY_SIZE = 40, 2, KIB
 GROWTH_REPETITIONS, QUICK_GROWTH_REPETITIONS = 9, 2
+
+#: Turns of each server under load, and seconds of one.
+HTTPS_TURNS, QUICK_HTTPS_TURNS, HTTPS_SECONDS = 5, 1, 2
 
 #: Processes a variant and connections in each, for the memory of an idle endpoint.
 MEMORY_RUNS, MEMORY_CONNECTIONS = 3, 400
@@ -45,9 +49,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     workloads = [workload for workload in WORKLOADS if _wanted(workload.name, options.names)]
     memory, latency, growth = (_wanted(name, options.names) for name in (MEMORY, LATENCY, GROWTH))
-    if not workloads and not (memory or latency or growth):
+    https = [each for each in FRAMEWORKS if _wanted(f"{HTTPS} {each}", options.names)]
+    if not workloads and not https and not (memory or latency or growth):
         names = [workload.name.replace(" ", "-") for workload in WORKLOADS]
-        known = ", ".join([*names, LATENCY, MEMORY, GROWTH])
+        known = ", ".join([*names, LATENCY, MEMORY, GROWTH, HTTPS])
         print(f"python -m benchmarks: nothing of that name; there are: {known}", file=sys.stderr)
         return 2
     variants, missing = present(VARIANTS)
@@ -59,15 +64,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     slices = QUICK_LATENCY_SLICES if options.quick else LATENCY_SLICES
     total = len(workloads) * plan.repetitions + memory * runs * len(variants)
-    total += latency * slices + growth * len(LAWS) * GROWTH_REPETITIONS
+    turns = QUICK_HTTPS_TURNS if options.quick else HTTPS_TURNS
+    total += len(https) * turns + latency * slices + growth * len(LAWS) * GROWTH_REPETITIONS
     results: list[Result] = []
     growths: list[Growth] = []
+    unsupported = False
     with _progress(total) as tick, tempfile.TemporaryDirectory(prefix="tlswrite-benchmarks-") as directory:
         identity = make_identity(Path(directory))
         for workload in workloads:
             results.append(measure_workload(workload, variants, identity, plan, tick))
         if latency:
             results += measure_latency(variants, identity, slices, LATENCY_SIZE, tick)
+        for framework in https:
+            try:
+                results += measure_https(framework, identity, turns, HTTPS_SECONDS, tick)
+            except Unsupported as reason:
+                print(f"{HTTPS} {framework} is left out: {reason}", file=sys.stderr)
+                unsupported = True
         if memory:
             results.append(measure_memory(variants, runs, connections, tick))
         if growth:
@@ -83,7 +96,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(path, file=sys.stderr)
     if options.json is not None:
         report.write_json(options.json, results, missing)
-    return 0
+    # Who asked for it by name is told by the exit status too.
+    return 1 if unsupported and options.names else 0
 
 
 def present(variants: Sequence[Variant]) -> tuple[list[Variant], dict[str, str]]:
@@ -112,7 +126,7 @@ def measure_workload(
             else:
                 candidates.append(Candidate(variant.name, run))
         if workload.aead_passes:
-            candidates.append(Candidate(FLOOR, AEADCost(workload.size).run))
+            candidates.append(Candidate(FLOOR, AEADCost(*workload.messages).run))
         seconds = measure(candidates, plan, progress=tick)
     aead = seconds.pop(FLOOR, None)
     figures = {}
@@ -187,7 +201,7 @@ def _parser() -> argparse.ArgumentParser:
         "names",
         nargs="*",
         help="what to measure, a family or one of it: echo, streams, buffered, one-way, handshake, resumed, many, "
-        "latency, memory, growth, echo-64KiB, …; all",
+        "latency, https, memory, growth, echo-64KiB, …; all",
     )
     parser.add_argument("--quick", action="store_true", help="few, short slices: shows that it runs")
     parser.add_argument(

@@ -1,19 +1,21 @@
-"""Echo through asyncio's other interfaces: streams (`write` and `drain`, `readexactly`), and BufferedProtocol.
+"""Echo and one-way through asyncio's other interfaces: streams (`write` and `drain`), and BufferedProtocol.
 
-The bytes and the order of things are those of the echo with plain protocols; what is added is what asyncio and the
-transport make of the interface.
+The bytes and the order of things are those of the workloads with plain protocols; what is added is what asyncio and
+the transport make of the interface.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
-from typing import cast
+from collections.abc import Callable, Coroutine
+from typing import Any, cast
 
 from benchmarks.variants import Bed
-from benchmarks.workloads import KIB, Session, Workload
+from benchmarks.workloads import KIB, Counted, OneWaySession, Session, Source, Workload
 
-__all__ = ["BufferedEcho", "StreamEcho"]
+__all__ = ["BufferedEcho", "BufferedOneWay", "StreamEcho", "StreamOneWay"]
 
 #: Bytes of a protocol's own buffer.
 _ROOM = 256 * KIB
@@ -36,12 +38,20 @@ class StreamEcho(Workload):
             except (asyncio.IncompleteReadError, ConnectionError):
                 writer.close()
 
-        await bed.serve(lambda: asyncio.StreamReaderProtocol(asyncio.StreamReader(limit=_ROOM), serve))
-        reader = asyncio.StreamReader(limit=_ROOM)
-        transport, protocol = await bed.connect_socket(lambda: asyncio.StreamReaderProtocol(reader))
-        assert isinstance(protocol, asyncio.StreamReaderProtocol)
-        writer = asyncio.StreamWriter(transport, protocol, reader, bed.loop)
+        reader, writer = await _streams(bed, serve)
         return StreamSession(reader, writer, os.urandom(size), served)
+
+
+_Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Coroutine[Any, Any, None]]
+
+
+async def _streams(bed: Bed, serve: _Handler) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    """A client's streams; `serve` has the server's."""
+    await bed.serve(lambda: asyncio.StreamReaderProtocol(asyncio.StreamReader(limit=_ROOM), serve))
+    reader = asyncio.StreamReader(limit=_ROOM)
+    transport, protocol = await bed.connect_socket(lambda: asyncio.StreamReaderProtocol(reader))
+    assert isinstance(protocol, asyncio.StreamReaderProtocol)
+    return reader, asyncio.StreamWriter(transport, protocol, reader, bed.loop)
 
 
 class StreamSession(Session):
@@ -70,6 +80,60 @@ class StreamSession(Session):
             await self._writer.drain()
             if await self._reader.readexactly(len(self._message)) != self._message:
                 raise RuntimeError("streams: what came back is not what was written")
+
+    async def close(self) -> None:
+        self._writer.transport.abort()
+        await asyncio.gather(*self._served)
+
+
+class StreamOneWay(Workload):
+    """`write` and `drain` for each message, `read` of whatever is there at the other end."""
+
+    family = "streams-one-way"
+    aead_passes = 1
+
+    async def start(self, bed: Bed) -> StreamOneWaySession:
+        counted = Counted()
+        served: list[asyncio.Task[None]] = []
+
+        async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            served.append(cast("asyncio.Task[None]", asyncio.current_task()))
+            with contextlib.suppress(ConnectionError):
+                while data := await reader.read(_ROOM):
+                    counted.arrived(data)
+            writer.close()
+
+        _, writer = await _streams(bed, serve)
+        return StreamOneWaySession(writer, os.urandom(self.size), counted, served)
+
+
+class StreamOneWaySession(Session):
+    def __init__(
+        self,
+        writer: asyncio.StreamWriter,
+        message: bytes,
+        counted: Counted,
+        served: list[asyncio.Task[None]],
+    ) -> None:
+        self._writer = writer
+        self._message = message
+        self._counted = counted
+        self._served = served
+
+    async def run(self, operations: int) -> None:
+        message, writer = self._message, self._writer
+        done = self._counted.expect(operations * len(message))
+        for _ in range(operations):
+            writer.write(message)
+            await writer.drain()
+        await done
+
+    async def verify(self) -> None:
+        self._counted.received = bytearray()
+        await self.run(3)
+        if self._counted.received != self._message * 3:
+            raise RuntimeError("streams-one-way: what arrived is not what was written")
+        self._counted.received = None
 
     async def close(self) -> None:
         self._writer.transport.abort()
@@ -158,3 +222,25 @@ class BufferedSession(Session):
     async def close(self) -> None:
         self._transport.abort()
         await self._client.lost
+
+
+class BufferedSink(Counted, _Buffered):
+    def __init__(self) -> None:
+        Counted.__init__(self)
+        _Buffered.__init__(self)
+
+    def buffer_updated(self, nbytes: int) -> None:
+        self.arrived(self.buffer[:nbytes])
+
+
+class BufferedOneWay(Workload):
+    family = "buffered-one-way"
+    aead_passes = 1
+
+    async def start(self, bed: Bed) -> OneWaySession:
+        sink = BufferedSink()
+        await bed.serve(lambda: sink)
+        message = os.urandom(self.size)
+        transport, source = await bed.connect_socket(lambda: Source(message))
+        assert isinstance(source, Source)
+        return OneWaySession(transport, source, sink)

@@ -21,11 +21,17 @@ TITLES = {
     "echo": "Echo, CPU µs a round trip, both ends",
     "streams": "Echo through streams (write, drain, readexactly), CPU µs a round trip, both ends",
     "buffered": "Echo with BufferedProtocol, CPU µs a round trip, both ends",
+    "mixed": "Echo of 12 messages of 5 B … 256 KiB in turn, CPU µs a pass over them, both ends",
     "one-way": "One-way, CPU µs a write, both ends",
+    "streams-one-way": "One-way through streams (write, drain, read), CPU µs a write, both ends",
+    "buffered-one-way": "One-way with BufferedProtocol, CPU µs a write, both ends",
+    "slow": "Writes to readers of which one at a time reads, CPU µs a write, both ends",
     "handshake": "Full handshake with connection and its end, CPU µs, both ends",
     "resumed": "Resumed handshake with connection and its end, one ticket each, CPU µs, both ends",
     "many": "Echo of 1 KiB on 1,000 connections at once, CPU µs a round trip, both ends",
     "latency": "Latency of an echo of 1 KiB by the wall clock, µs",
+    "https aiohttp": "HTTPS under aiohttp, 1 KiB on 16 kept connections, µs a request (CPU: the server's)",
+    "https uvicorn": "HTTPS under uvicorn, 1 KiB on 16 kept connections, µs a request (CPU: the server's)",
     "memory": "Idle connection, KiB an endpoint",
 }
 

@@ -60,6 +60,11 @@ class Workload(ABC):
     def aead_passes(self) -> int: ...
 
     @property
+    def messages(self) -> tuple[int, ...]:
+        """Sizes in bytes of what an operation moves, one way."""
+        return (self.size,)
+
+    @property
     def column(self) -> str:
         return size_name(self.size)
 
@@ -108,14 +113,18 @@ class Handshake(Workload):
 
 
 class AEADCost:
-    """Sealing and opening of `size` bytes in full records: what no TLS can do without."""
+    """Sealing and opening of messages of `sizes` bytes in full records: what no TLS can do without."""
 
-    def __init__(self, size: int) -> None:
+    def __init__(self, *sizes: int) -> None:
         suite = SUITES[SUITE]
         self._aead = new_aead(suite, os.urandom(suite.key_length))
         self._nonce = bytes(suite.iv_length)
-        plain = memoryview(os.urandom(size))
-        self._pieces = [plain[at : at + MAX_PLAINTEXT] for at in range(0, size, MAX_PLAINTEXT)]
+        plain = memoryview(os.urandom(max(sizes)))
+        self._pieces = [
+            plain[at : min(at + MAX_PLAINTEXT, size)]
+            for size in sizes
+            for at in range(0, size, MAX_PLAINTEXT)
+        ]
         self._sealed = [bytearray(len(piece) + TAG) for piece in self._pieces]
         self._opened = [bytearray(len(piece)) for piece in self._pieces]
 
@@ -154,9 +163,12 @@ class EchoClient(asyncio.Protocol):
     def begin(self, rounds: int) -> asyncio.Future[None]:
         self.done = asyncio.get_running_loop().create_future()
         self.rounds = rounds
+        self._send()
+        return self.done
+
+    def _send(self) -> None:
         self.missing = len(self.message)
         self.transport.write(self.message)
-        return self.done
 
     def data_received(self, data: bytes) -> None:
         if self.received is not None:
@@ -166,8 +178,7 @@ class EchoClient(asyncio.Protocol):
             return
         self.rounds -= 1
         if self.rounds:
-            self.missing = len(self.message)
-            self.transport.write(self.message)
+            self._send()
         else:
             self.done.set_result(None)
 
@@ -231,7 +242,9 @@ class Source(asyncio.Protocol):
         self.lost.set_result(exc)
 
 
-class Sink(asyncio.Protocol):
+class Counted:
+    """Counts what arrives; keeps it where `received` is there."""
+
     def __init__(self) -> None:
         self.missing = 0
         self.received: bytearray | None = None
@@ -242,7 +255,7 @@ class Sink(asyncio.Protocol):
         self.done = asyncio.get_running_loop().create_future()
         return self.done
 
-    def data_received(self, data: bytes) -> None:
+    def arrived(self, data: bytes | memoryview) -> None:
         if self.received is not None:
             self.received += data
         self.missing -= len(data)
@@ -250,8 +263,12 @@ class Sink(asyncio.Protocol):
             self.done.set_result(None)
 
 
+class Sink(Counted, asyncio.Protocol):
+    data_received = Counted.arrived
+
+
 class OneWaySession(Session):
-    def __init__(self, transport: asyncio.Transport, source: Source, sink: Sink) -> None:
+    def __init__(self, transport: asyncio.Transport, source: Source, sink: Counted) -> None:
         self._transport = transport
         self._source = source
         self._sink = sink

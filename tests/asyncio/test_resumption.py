@@ -63,8 +63,9 @@ async def test_many_at_once(version: str) -> None:
         await visit(port, config)
         engines = await asyncio.gather(*(visit(port, config) for _ in range(8)))
     reused = sum(engine.session_reused for engine in engines)
-    # A ticket of TLS 1.3 is used once; a session of TLS 1.2 does for all.
-    assert reused == (4 if version == "TLS 1.3" else 8)
+    # A ticket of TLS 1.3 is used once, so four are for four; who comes late may find one of the new ones.
+    # A session of TLS 1.2 does for all.
+    assert reused >= 4 if version == "TLS 1.3" else reused == 8
 
 
 async def test_tickets_for_a_client_that_only_writes_and_closes() -> None:

@@ -15,4 +15,9 @@ def test_every_workload_has_a_name_of_its_own_and_its_family_a_title() -> None:
         "handshake",
         "resumed",
     } <= set(names)
-    assert {workload.family for workload in WORKLOADS} == TITLES.keys() - {"memory", "latency"}
+    assert {workload.family for workload in WORKLOADS} == TITLES.keys() - {
+        "memory",
+        "latency",
+        "https aiohttp",
+        "https uvicorn",
+    }
