@@ -31,6 +31,10 @@ def descriptors() -> int:
 
 def resource_warnings(program: Callable[[], Any]) -> list[str]:
     """The first two words of each ResourceWarning while `program` runs, and when its garbage is collected."""
+    with warnings.catch_warnings():
+        # What earlier programs left is not this one's.
+        warnings.simplefilter("ignore")
+        gc.collect()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         program()
