@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from benchmarks.report import Result
+from benchmarks.schedule import turned
 from benchmarks.variants import Bed, Identity, Variant
 from benchmarks.workloads import EchoClient, EchoServer
 
@@ -66,8 +67,7 @@ def measure_latency(
         gc.freeze()
         stack.callback(gc.unfreeze)
         for number in range(slices):
-            at = number % len(ends)
-            for name, bed, client in [*ends[at:], *ends[:at]]:
+            for name, bed, client in turned(ends, number):
                 client.times.clear()
                 bed.run(_echo(client, SLICE))
                 times[name] += client.times[UNCOUNTED:]
