@@ -1,8 +1,8 @@
 """Benchmarks: `python -m benchmarks`.
 
 Both ends of a connection live in one process and on one event loop, but for `https` and `idle`, and what is counted
-is CPU time (`time.process_time`: user and system, so the kernel's part of a send is in it). All variants run the same
-protocol classes over sockets made alike, take turns in small slices within one run, and are compared
+is CPU time (`time.process_time`: user and system, so the kernel's part of a send is in it). All variants run the
+same protocol classes over sockets made alike, take turns in small slices within one run, and are compared
 repetition by repetition; absolute figures move from machine to machine, the ratios hold.
 
     __main__.py    command line

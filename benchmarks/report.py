@@ -39,8 +39,8 @@ TITLES = {
 
 LEGEND = """\
 (1.50x: takes 1.50 times what tlswrite takes on the same event loop, in this run. Below each table: what tlswrite
-takes over what each peer and the floor take, the median of the repetitions' ratios and their quartiles. The floor is
-TCP + AEAD, or TCP alone where no bytes count.)"""
+takes over what each peer and the floor take, the median of the repetitions' ratios and their quartiles. The floor
+is TCP + AEAD, or TCP alone where no bytes count.)"""
 
 #: Name of the floor row that is computed: the loop without TLS and the AEAD alone.
 FLOOR = "TCP + AEAD alone"
