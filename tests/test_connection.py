@@ -364,3 +364,8 @@ def test_channel_bindings_of_a_resumed_connection(fields: dict[str, Any]) -> Non
 def test_a_name_is_a_text(name: Any) -> None:
     with pytest.raises(TypeError, match="server_hostname is a name or an address, a str, not"):
         TLSConnection(engine.client_config(), server_hostname=name)
+
+
+def test_a_name_that_cannot_be_is_refused_at_once() -> None:
+    with pytest.raises(errors.ConfigurationError, match="neither a host name nor an IP address"):
+        TLSConnection(engine.client_config(), server_hostname="a b")

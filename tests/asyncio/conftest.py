@@ -6,11 +6,14 @@ A file that has `LOOP_FACTORIES` of its own runs on those.
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.support import pki
 from tests.support.wire import Complaints, Peer
 
 try:
@@ -40,3 +43,18 @@ async def complaints() -> Iterator[Complaints]:
     # Callbacks that are still scheduled belong to this test.
     await asyncio.sleep(0)
     assert not found, f"the loop's exception handler was called: {found}"
+
+
+@pytest.fixture
+def files(tmp_path: Path) -> pki.Files:
+    """A server's certificate and key, and the authority's."""
+    return pki.write(tmp_path, pki.issue())
+
+
+@pytest.fixture
+def no_collector() -> Iterator[None]:
+    """The garbage collector is off: what is freed is freed by reference counting alone."""
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()

@@ -13,7 +13,6 @@ import math
 import socket
 import ssl
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -343,11 +342,6 @@ ROWS = [
         "fallback is disabled",
     ),
 ]
-
-
-@pytest.fixture
-def files(tmp_path: Path) -> pki.Files:
-    return pki.write(tmp_path, pki.issue())
 
 
 @pytest.mark.parametrize("library", OURS, ids=lambda library: library.name)

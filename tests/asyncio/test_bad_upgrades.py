@@ -6,7 +6,6 @@ import asyncio
 import os
 import ssl
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -252,11 +251,6 @@ ROWS = [
         "in the handshake|reset by peer",
     ),
 ]
-
-
-@pytest.fixture
-def files(tmp_path: Path) -> pki.Files:
-    return pki.write(tmp_path, pki.issue())
 
 
 @pytest.mark.parametrize("library", OURS, ids=lambda library: library.name)

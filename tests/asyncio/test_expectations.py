@@ -30,11 +30,6 @@ ours = pytest.mark.parametrize("library", OURS, ids=lambda library: library.name
 both = pytest.mark.parametrize("library", (REFERENCE, *OURS), ids=lambda library: library.name)
 
 
-@pytest.fixture
-def files(tmp_path: Path) -> pki.Files:
-    return pki.write(tmp_path, pki.issue())
-
-
 def same(program: Program, library: Library, files: pki.Files) -> Any:
     found = run(library, program, files)
     assert found == run(REFERENCE, program, files)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import socket
 import ssl
 from typing import Any
@@ -97,6 +98,11 @@ def test_timeouts_are_asyncios() -> None:
     for name, values in (("handshake", (0, None)), ("shutdown", (None, -1))):
         with pytest.raises(ValueError, match=f"ssl_{name}_timeout should be a positive number"):
             check_timeouts(*values)
+    with pytest.raises(ValueError, match="got nan"):
+        check_timeouts(math.nan, None)
+    text: Any = "5"
+    with pytest.raises(TypeError, match="ssl_shutdown_timeout should be a positive number, not str"):
+        check_timeouts(None, text)
 
 
 def test_what_means_nothing_without_tls() -> None:

@@ -11,7 +11,7 @@ import ssl
 import tracemalloc
 import weakref
 from asyncio.trsock import TransportSocket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -783,14 +783,6 @@ async def test_debug_mode_says_when_reading_pauses(caplog: pytest.LogCaptureFixt
 
 
 # ---- what is left ----
-
-
-@pytest.fixture
-def no_collector() -> Iterator[None]:
-    gc.collect()
-    gc.disable()
-    yield
-    gc.enable()
 
 
 class Handler(asyncio.Protocol):

@@ -18,6 +18,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
+import copy
 import logging
 import socket
 import warnings
@@ -256,7 +257,10 @@ class Lifecycle(FlowControl):
                 server._detach(self)
             waiter, self._waiter = self._waiter, None
             if waiter is not None and not waiter.done():
-                waiter.set_exception(exc or ConnectionAbortedError("aborted in the TLS handshake"))
+                error = exc or ConnectionAbortedError("aborted in the TLS handshake")
+                # A protocol that was told (start_tls) may keep its error, which must not come to hold the frames
+                # that the other one passes on its way up: the protocol itself is in them.
+                waiter.set_exception(_twin(error) if self._made else error)
 
     def _release(self, sock: socket.socket) -> None:
         """Part with the socket: at once, or when nothing can be destroyed any more."""
@@ -271,3 +275,10 @@ def _bare(exc: _E) -> _E:
     exc.__traceback__ = None
     exc.__context__ = None
     return exc
+
+
+def _twin(exc: BaseException) -> BaseException:
+    """Another exception that says the same; an application's own is itself, since who knows how it is made."""
+    if isinstance(exc, TLSError):
+        return exc.again()
+    return copy.copy(exc) if type(exc).__module__ == "builtins" else exc

@@ -137,10 +137,7 @@ class Server(Attachable, asyncio.AbstractServer):
             transport.abort()
 
     async def start_serving(self) -> None:
-        """Listen and accept, for a server made with `start_serving=False`. Idempotent.
-
-        Raises RuntimeError where the server is closed.
-        """
+        """Listen and accept, for a server made with `start_serving=False`. Idempotent; RuntimeError once closed."""
         self._start_serving()
         # Errors of the loop's registrations come up here, and connections may already be waiting.
         await asyncio.sleep(0)

@@ -1,0 +1,39 @@
+"""What is left when a program is over: objects of this package, and descriptors."""
+
+from __future__ import annotations
+
+import gc
+import os
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tlswrite.asyncio import Transport
+from tlswrite.connection import TLSConnection
+
+_DESCRIPTORS = Path("/proc/self/fd")
+
+needs_proc = pytest.mark.skipif(not _DESCRIPTORS.exists(), reason="descriptors are counted in /proc")
+
+
+def alive() -> int:
+    """Transports and connections that exist."""
+    return sum(isinstance(each, Transport | TLSConnection) for each in gc.get_objects())
+
+
+def descriptors() -> int:
+    """Open descriptors of this process."""
+    return len(os.listdir(_DESCRIPTORS))
+
+
+def resource_warnings(program: Callable[[], Any]) -> list[str]:
+    """The first two words of each ResourceWarning while `program` runs, and when its garbage is collected."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        program()
+        gc.collect()
+    said = [str(each.message) for each in caught if issubclass(each.category, ResourceWarning)]
+    return sorted(" ".join(text.split()[:2]) for text in said)
