@@ -1,129 +1,163 @@
 """HTTPS requests under aiohttp and uvicorn, with wrk (a package of Debian's) as the load.
 
 Each variant is a server in a process of its own (`https_server`); they take turns under the load. What counts is
-the CPU time of the server process over the requests it answered, and the latency that wrk saw.
+the CPU time of the server process over the requests it answered, and the latency that wrk saw. wrk keeps its
+connections and sends the next request of each when the last one is answered; it does not verify certificates. The
+floor is the same server without TLS, and the AEAD of the page at one end: half of what sealing and opening takes.
 """
 
 from __future__ import annotations
 
 import contextlib
+import http.client
 import importlib.util
-import os
-import re
+import json
 import shutil
+import ssl
 import subprocess
-import sys
-from collections.abc import Callable, Iterator
+import tempfile
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.report import Result
-from benchmarks.variants import Identity, Unsupported
+from benchmarks.child import Child
+from benchmarks.https_server import BODY
+from benchmarks.report import Result, floor
+from benchmarks.schedule import turned
+from benchmarks.variants import DEFAULTS_VARIANTS, HOST, Identity, Unsupported, Variant
+from benchmarks.workloads import AEADCost
 
 __all__ = ["FRAMEWORKS", "Load", "measure_https", "parse_wrk"]
 
 FRAMEWORKS = ("aiohttp", "uvicorn")
-#: What is compared: library and loop.
-SERVED = (("tlswrite", "asyncio"), ("ssl", "asyncio"), ("tlswrite", "uvloop"), ("ssl", "uvloop"))
 CONNECTIONS = 16
-_TICK = os.sysconf("SC_CLK_TCK")
-_UNITS = {"us": 1.0, "ms": 1e3, "s": 1e6}
+MICRO = 1e6
+
+#: What wrk writes at its end, the last line of it: JSON. Latencies are in microseconds.
+SCRIPT = """
+function done(summary, latency, requests)
+  local e = summary.errors
+  io.write(string.format(
+    '{"requests": %d, "failures": %d, "p50": %f, "p99": %f, "p99.9": %f}\\n', summary.requests,
+    e.connect + e.read + e.write + e.status + e.timeout,
+    latency:percentile(50), latency:percentile(99), latency:percentile(99.9)))
+end
+"""
+
+#: Times the AEAD is carried out for one figure of it.
+AEAD_OPERATIONS = 2000
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """What wrk counted: requests, and the median and the 99th percentile of their latency in microseconds."""
+    """What wrk counted: requests, and percentiles of their latency in microseconds."""
 
     requests: int
-    median: float
+    p50: float
     p99: float
+    p999: float
 
 
 def measure_https(
     framework: str,
+    variants: Sequence[Variant],
     identity: Identity,
     repetitions: int,
     seconds: int,
     tick: Callable[[], None] = lambda: None,
 ) -> list[Result]:
-    """CPU of the server, and the latencies, of requests for 1 KiB on kept connections. Raises Unsupported."""
+    """CPU of the server, and latencies, in microseconds, of requests for a page of 1 KiB. Raises Unsupported."""
     if shutil.which("wrk") is None:
         raise Unsupported("wrk is not installed (Debian's package wrk)")
     if importlib.util.find_spec(framework) is None:
         raise Unsupported(f"{framework} is not installed")
-    cost: dict[str, list[float]] = {}
-    median: dict[str, list[float]] = {}
-    tail: dict[str, list[float]] = {}
+    defaults = [each for each in DEFAULTS_VARIANTS if each.missing() is None]
+    columns: dict[str, dict[str, list[float]]] = {"CPU": {}, "p50": {}, "p99": {}, "p99.9": {}}
+    aead: list[float] = []
     with contextlib.ExitStack() as stack:
-        servers = {}
-        for library, loop in SERVED:
-            if importlib.util.find_spec(loop) is not None:
-                servers[f"{library}/{loop}"] = stack.enter_context(
-                    _server(framework, library, loop, identity)
-                )
+        script = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "report.lua"
+        script.write_text(SCRIPT)
+        servers = [
+            (variant, stack.enter_context(serving(framework, variant, identity)))
+            for variant in [*variants, *defaults]
+        ]
+        for variant, server in servers:
+            _verify(variant, server.greeting, identity)
         for repetition in range(repetitions):
-            names = list(servers)
-            at = repetition % len(names)
-            for name in [*names[at:], *names[:at]]:
-                process, port = servers[name]
-                before = _cpu_time(process.pid)
-                load = _load(port, seconds)
-                spent = _cpu_time(process.pid) - before
-                cost.setdefault(name, []).append(1e6 * spent / load.requests)
-                median.setdefault(name, []).append(load.median)
-                tail.setdefault(name, []).append(load.p99)
+            for variant, server in turned(servers, repetition):
+                before = server.ask("cpu")
+                load = _load(script, _scheme(variant), server.greeting, seconds)
+                spent = server.ask("cpu") - before
+                figures = (MICRO * spent / load.requests, load.p50, load.p99, load.p999)
+                for column, figure in zip(columns.values(), figures, strict=True):
+                    column.setdefault(variant.name, []).append(figure)
+            aead.append(_aead())
             tick()
-    family = f"https {framework}"
-    columns = {"CPU": cost, "latency p50": median, "latency p99": tail}
-    return [Result(family, column, figures) for column, figures in columns.items()]
+    cost = columns["CPU"]
+    for name in [name for name in cost if name.startswith("TCP/")]:
+        cost[f"{name} + AEAD"] = floor(cost[name], aead, 0.5)
+    return [Result(f"https {framework}", column, figures) for column, figures in columns.items()]
+
+
+def serving(framework: str, variant: Variant, identity: Identity) -> Child:
+    """The server's process, whose greeting is its port, and which tells its CPU time in seconds."""
+    directory = str(identity.certfile.parent)
+    return Child("benchmarks.https_server", [framework, variant.name, directory])
 
 
 def parse_wrk(text: str) -> Load:
-    """The report of `wrk --latency`. Raises RuntimeError for one with failures, or without requests."""
-    failures = re.search(r"Socket errors:.*|Non-2xx.*", text)
-    requests = re.search(r"(\d+) requests in", text)
-    if failures is not None or requests is None or not int(requests[1]):
-        raise RuntimeError(f"wrk: {failures[0] if failures is not None else 'no requests'}")
-    latency = {}
-    for share in ("50%", "99%"):
-        found = re.search(rf"^\s*{share}\s+([\d.]+)(us|ms|s)\s*$", text, re.MULTILINE)
-        if found is None:
-            raise RuntimeError(f"wrk did not report the latency at {share}")
-        latency[share] = float(found[1]) * _UNITS[found[2]]
-    return Load(int(requests[1]), latency["50%"], latency["99%"])
+    """What `SCRIPT` wrote. Raises RuntimeError for a load with failures, or without requests."""
+    line = text.rstrip().rpartition("\n")[2]
+    try:
+        found = json.loads(line)
+        load = Load(found["requests"], found["p50"], found["p99"], found["p99.9"])
+        failures = found["failures"]
+    except (ValueError, KeyError, TypeError) as error:
+        raise RuntimeError(f"wrk did not report: {line!r}") from error
+    if failures or not load.requests:
+        raise RuntimeError(f"wrk: {failures} failures, {load.requests} requests")
+    return load
 
 
-def _load(port: int, seconds: int) -> Load:
-    command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "--latency", f"https://127.0.0.1:{port}/"]
+def _verify(variant: Variant, port: int, identity: Identity) -> None:
+    """Raise RuntimeError unless the page comes, over what every variant is to negotiate."""
+    connection = http.client.HTTPConnection(HOST, port, timeout=30)
+    if _scheme(variant) == "https":
+        context = ssl.create_default_context(cafile=identity.cafile)
+        connection = http.client.HTTPSConnection(HOST, port, timeout=30, context=context)
+    with contextlib.closing(connection):
+        connection.request("GET", "/")
+        tls = connection.sock
+        if isinstance(tls, ssl.SSLSocket):
+            negotiated = (tls.version(), (tls.cipher() or ("none",))[0])
+            if negotiated != ("TLSv1.3", variant.library.suite.name):
+                raise RuntimeError(f"{variant.name} is not like for like: {negotiated}")
+        if connection.getresponse().read() != BODY:
+            raise RuntimeError(f"{variant.name}: the page is not what is served")
+
+
+def _load(script: Path, scheme: str, port: int, seconds: int) -> Load:
+    command = [
+        "wrk",
+        "-t1",
+        f"-c{CONNECTIONS}",
+        f"-d{seconds}s",
+        "-s",
+        str(script),
+        f"{scheme}://{HOST}:{port}/",
+    ]
     done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60 + seconds)
     return parse_wrk(done.stdout)
 
 
-@contextlib.contextmanager
-def _server(
-    framework: str, library: str, loop: str, identity: Identity
-) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    files = [str(identity.certfile), str(identity.keyfile)]
-    process = subprocess.Popen(
-        [sys.executable, "-m", "benchmarks.https_server", framework, library, loop, *files],
-        cwd=Path(__file__).parents[1],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        if not line.strip().isdigit():
-            raise RuntimeError(f"{framework} with {library} on {loop} did not start")
-        yield process, int(line)
-    finally:
-        process.terminate()
-        process.wait(30)
-        if process.stdout is not None:
-            process.stdout.close()
+def _scheme(variant: Variant) -> str:
+    return "http" if variant.name.startswith("TCP/") else "https"
 
 
-def _cpu_time(pid: int) -> float:
-    """Seconds of CPU, user and system, that a process has taken so far (Linux)."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / _TICK
+def _aead() -> float:
+    """Microseconds of CPU time for sealing and opening a page."""
+    cost = AEADCost(len(BODY))
+    begin = time.process_time()
+    cost.run(AEAD_OPERATIONS)
+    return MICRO * (time.process_time() - begin) / AEAD_OPERATIONS

@@ -1,65 +1,55 @@
 """A server of one page for the HTTPS benchmark: a program of its own, so that its CPU time is its own.
 
-`python -m benchmarks.https_server FRAMEWORK LIBRARY LOOP CERTFILE KEYFILE` prints its port, and serves until it is
-ended.
+`python -m benchmarks.https_server FRAMEWORK VARIANT DIRECTORY`, the certificates being in DIRECTORY, tells its
+port, and then the CPU time that it has taken as often as it is asked for it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import importlib
+import logging
 import socket
-import ssl
 import sys
+import time
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
-import tlswrite
+from benchmarks.child import answer, tell
+from benchmarks.variants import DEFAULTS_VARIANTS, VARIANTS, identity_in, listening_socket
 
 #: The page, in bytes.
 BODY = b"x" * 1024
 
 
 def main(arguments: Sequence[str]) -> None:
-    framework, library, kind, certfile, keyfile = arguments
-    with asyncio.Runner(loop_factory=lambda: _new_loop(library, kind)) as runner:
-        runner.run(_FRAMEWORKS[framework](_context(library, certfile, keyfile)))
+    framework, name, directory = arguments
+    # wrk's first connection only looks whether there is a server, which some libraries complain about.
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+    variant = next(each for each in (*VARIANTS, *DEFAULTS_VARIANTS) if each.name == name)
+    context = variant.library.server_context(identity_in(Path(directory)))
+    with asyncio.Runner(loop_factory=lambda: variant.library.application_loop(variant.loop)) as runner:
+        runner.run(_FRAMEWORKS[framework](context))
 
 
-def _new_loop(library: str, kind: str) -> asyncio.AbstractEventLoop:
-    if library == "tlswrite":
-        return tlswrite.new_event_loop(uvloop=kind == "uvloop")
-    if kind == "uvloop":
-        loop: asyncio.AbstractEventLoop = importlib.import_module("uvloop").new_event_loop()
-        return loop
-    return asyncio.SelectorEventLoop()
-
-
-def _context(library: str, certfile: str, keyfile: str) -> ssl.SSLContext:
-    """Server contexts alike: TLS 1.3, and what else their library has as its default."""
-    context = (tlswrite.SSLContext if library == "tlswrite" else ssl.SSLContext)(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certfile, keyfile)
-    context.minimum_version = ssl.TLSVersion.TLSv1_3
-    return context
-
-
-async def serve_aiohttp(context: ssl.SSLContext) -> None:
+async def serve_aiohttp(context: Any) -> None:
     web: Any = importlib.import_module("aiohttp.web")
 
-    async def answer(_: Any) -> Any:
+    async def page(_: Any) -> Any:
         return web.Response(body=BODY)
 
     app = web.Application()
-    app.router.add_get("/", answer)
+    app.router.add_get("/", page)
     runner = web.AppRunner(app, access_log=None)
     await runner.setup()
-    sock = _listening()
+    sock = listening_socket()
     await web.SockSite(runner, sock, ssl_context=context, backlog=1024).start()
-    print(sock.getsockname()[1], flush=True)
-    await asyncio.Event().wait()
+    await _until_the_end(sock)
+    await runner.cleanup()
 
 
-async def serve_uvicorn(context: ssl.SSLContext) -> None:
+async def serve_uvicorn(context: Any) -> None:
     uvicorn: Any = importlib.import_module("uvicorn")
 
     async def app(scope: Any, receive: Any, send: Any) -> None:
@@ -72,15 +62,27 @@ async def serve_uvicorn(context: ssl.SSLContext) -> None:
         lifespan="off",
         log_level="warning",
         access_log=False,
-        ssl_context_factory=lambda config, default: context,
     )
-    sock = _listening()
-    print(sock.getsockname()[1], flush=True)
-    await uvicorn.Server(config).serve(sockets=[sock])
+    config.load()
+    config.ssl = context  # a factory of contexts may only give an `ssl.SSLContext`
+    server = uvicorn.Server(config)
+    sock, startup, tasks = listening_socket(), server.startup, []
+
+    async def start(sockets: Any) -> None:
+        await startup(sockets=sockets)
+        tasks.append(asyncio.ensure_future(end()))
+
+    async def end() -> None:
+        await _until_the_end(sock)
+        server.should_exit = True
+
+    server.startup = start
+    await server.serve(sockets=[sock])
 
 
-def _listening() -> socket.socket:
-    return socket.create_server(("127.0.0.1", 0), backlog=1024)
+async def _until_the_end(sock: socket.socket) -> None:
+    tell(sock.getsockname()[1])
+    await answer({"cpu": time.process_time})
 
 
 _FRAMEWORKS = {"aiohttp": serve_aiohttp, "uvicorn": serve_uvicorn}

@@ -1,7 +1,7 @@
 """Tail latency: how long single round trips take by the wall clock, not on average but at the far end.
 
 Every variant echoes the same message; they take turns in slices, so that what the machine does meanwhile falls on
-all of them. Percentiles are of all round trips of a variant together.
+all of them. Percentiles are of all round trips of a variant in a part of the run, one figure a part.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from benchmarks.report import Result
+from benchmarks.schedule import turned
 from benchmarks.variants import Bed, Identity, Variant
 from benchmarks.workloads import EchoClient, EchoServer
 
@@ -22,6 +23,8 @@ __all__ = ["PERCENTILES", "Timed", "measure_latency", "percentile"]
 PERCENTILES = (50.0, 99.0, 99.9)
 #: Round trips of a slice; the first few of each are not counted: others ran before it.
 SLICE, UNCOUNTED = 500, 10
+#: Parts of a run: eight slices of forty are 3920 round trips, four of which lie beyond the last percentile.
+PARTS = 5
 
 FAMILY = "latency"
 
@@ -54,8 +57,9 @@ def measure_latency(
     size: int,
     tick: Callable[[], None] = lambda: None,
 ) -> list[Result]:
-    """One result a percentile, in microseconds, of round trips of `size` bytes."""
-    times: dict[str, list[float]] = {variant.name: [] for variant in variants}
+    """One result a percentile, in microseconds, of round trips of `size` bytes, a figure a part of the run."""
+    parts = min(PARTS, slices)
+    times: dict[str, list[list[float]]] = {variant.name: [[] for _ in range(parts)] for variant in variants}
     with contextlib.ExitStack() as stack:
         ends: list[tuple[str, Bed, Timed]] = []
         for variant in variants:
@@ -66,17 +70,20 @@ def measure_latency(
         gc.freeze()
         stack.callback(gc.unfreeze)
         for number in range(slices):
-            at = number % len(ends)
-            for name, bed, client in [*ends[at:], *ends[:at]]:
+            for name, bed, client in turned(ends, number):
                 client.times.clear()
                 bed.run(_echo(client, SLICE))
-                times[name] += client.times[UNCOUNTED:]
+                times[name][number * parts // slices] += client.times[UNCOUNTED:]
             tick()
         for _, bed, client in ends:
             client.transport.abort()
             bed.run(_gone(client))
     return [
-        Result(FAMILY, f"p{share:g}", {name: [1e6 * percentile(of, share)] for name, of in times.items()})
+        Result(
+            FAMILY,
+            f"p{share:g}",
+            {name: [1e6 * percentile(part, share) for part in of] for name, of in times.items()},
+        )
         for share in PERCENTILES
     ]
 

@@ -14,7 +14,7 @@ from typing import ClassVar
 from benchmarks.variants import Bed, Unsupported
 from benchmarks.workloads import KIB, EchoClient, EchoServer, Session, Workload
 
-__all__ = ["Many"]
+__all__ = ["Many", "allow_descriptors"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class Many(Workload):
         return f"{self.connections} connections"
 
     async def start(self, bed: Bed) -> ManySession:
-        _check_descriptors(2 * self.connections)
+        allow_descriptors(2 * self.connections)
         await bed.serve(EchoServer)
         message = os.urandom(self.size)
         clients = []
@@ -79,7 +79,7 @@ class ManySession(Session):
 _OTHERS = 100
 
 
-def _check_descriptors(more: int) -> None:
+def allow_descriptors(more: int) -> None:
     """Raise the soft limit as far as it goes; Unsupported where that is not enough for so many more."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

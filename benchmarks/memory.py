@@ -15,13 +15,13 @@ import ctypes
 import gc
 import json
 import os
-import resource
 import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.many import allow_descriptors
 from benchmarks.variants import VARIANTS, Bed, Identity, Variant, make_identity
 from benchmarks.workloads import EchoClient, EchoServer
 
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--connections", type=int, default=400)
     options = parser.parse_args(arguments)
     variant = next(variant for variant in VARIANTS if variant.name == options.variant)
-    _allow_files(4 * options.connections + 256)
+    allow_descriptors(2 * options.connections)
     with tempfile.TemporaryDirectory() as directory:
         print(json.dumps(measure_here(variant, make_identity(Path(directory)), options.connections)))
 
@@ -53,9 +53,9 @@ def measure_here(variant: Variant, identity: Identity, connections: int) -> floa
     """Bytes an endpoint, measured in this process."""
     bed = variant.open(identity)
     bed.run(bed.serve(EchoServer))
-    held = [bed.run(_open(bed)) for _ in range(WARM_UP)]
+    held = [bed.run(open_connection(bed)) for _ in range(WARM_UP)]
     before = resident()
-    held += [bed.run(_open(bed)) for _ in range(connections)]
+    held += [bed.run(open_connection(bed)) for _ in range(connections)]
     after = resident()
     bed.run(_close(held))
     bed.close()
@@ -73,7 +73,8 @@ def resident() -> int:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
-async def _open(bed: Bed) -> EchoClient:
+async def open_connection(bed: Bed) -> EchoClient:
+    """An idle connection, over which a message went there and back."""
     _, client = await bed.connect_socket(lambda: EchoClient(MESSAGE))
     assert isinstance(client, EchoClient)
     await client.begin(1)
@@ -84,12 +85,6 @@ async def _close(clients: list[EchoClient]) -> None:
     for client in clients:
         client.transport.abort()
     await asyncio.gather(*(client.lost for client in clients))
-
-
-def _allow_files(count: int) -> None:
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft < count:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (min(count, hard), hard))
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ def write_plots(directory: Path, results: Sequence[Result], growths: Sequence[Gr
         drawn["growth"] = growth_lines(growths)
     paths = []
     for name, text in drawn.items():
-        path = directory / f"{name}.svg"
+        path = directory / f"{name.replace(' ', '-')}.svg"
         path.write_text(text)
         paths.append(path)
     return paths

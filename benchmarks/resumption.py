@@ -60,6 +60,10 @@ class ResumedSession(Session):
             client = await self._connect()
             client.transport.abort()
             await client.lost
+        # Of every slice the last one, which a broken line of tickets would have reached.
+        tls: Any = client.transport.get_extra_info("ssl_object")
+        if tls is not None and not tls.session_reused:
+            raise RuntimeError("resumed: a handshake was a full one")
 
     async def verify(self) -> None:
         """The first one is a full handshake, whatever comes after it resumes."""

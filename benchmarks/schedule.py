@@ -11,8 +11,10 @@ import gc
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 Clock = Callable[[], float]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +53,7 @@ def measure(
         for repetition in range(plan.repetitions):
             spent = dict.fromkeys(figures, 0.0)
             for number in range(plan.rounds):
-                for candidate in _turned(candidates, repetition * plan.rounds + number):
+                for candidate in turned(candidates, repetition * plan.rounds + number):
                     begin = clock()
                     candidate.run(operations[candidate.name])
                     spent[candidate.name] += clock() - begin
@@ -75,6 +77,7 @@ def _calibrate(candidate: Candidate, slice_time: float, clock: Clock) -> int:
         operations *= 2
 
 
-def _turned(candidates: Sequence[Candidate], turn: int) -> list[Candidate]:
-    at = turn % len(candidates)
-    return [*candidates[at:], *candidates[:at]]
+def turned(those: Sequence[T], turn: int) -> list[T]:
+    """In the order of this turn: everybody has every place once."""
+    at = turn % len(those)
+    return [*those[at:], *those[:at]]

@@ -144,6 +144,10 @@ class Library(ABC):
         self, loop: asyncio.AbstractEventLoop, factory: Factory, context: Any, **where: Any
     ) -> tuple[asyncio.Transport, asyncio.BaseProtocol]: ...
 
+    def application_loop(self, kind: LoopKind) -> asyncio.AbstractEventLoop:
+        """A new loop whose own `create_server` serves by this library, for applications that know only that."""
+        return _new_event_loop(kind)
+
     def check(self, transport: asyncio.Transport) -> None:
         """Raise unless the connection negotiated what every variant is to negotiate."""
         tls = transport.get_extra_info("ssl_object")
@@ -220,6 +224,11 @@ class Aiofastnet(StandardSSL):
     #: It drives OpenSSL itself, and has no parameter for a session.
     can_resume = False
 
+    def application_loop(self, kind: LoopKind) -> asyncio.AbstractEventLoop:
+        loop = super().application_loop(kind)
+        importlib.import_module(self.module).patch_loop(loop)
+        return loop
+
     async def serve(
         self, loop: asyncio.AbstractEventLoop, factory: Factory, context: Any, **where: Any
     ) -> asyncio.AbstractServer:
@@ -251,6 +260,9 @@ class TLSWrite(Library):
             self.suite = DEFAULT_SUITES[0]
         else:
             self._fields = {"groups": (NamedGroup.x25519,), "cipher_suites": (self.suite,)}
+
+    def application_loop(self, kind: LoopKind) -> asyncio.AbstractEventLoop:
+        return tlswrite.new_event_loop(uvloop=kind == "uvloop")
 
     def server_context(self, identity: Identity, *, resume: bool = False) -> tlswrite.ServerConfig:
         return tlswrite.ServerConfig.from_files(
@@ -295,11 +307,16 @@ def make_identity(directory: Path) -> Identity:
     """Write a root, a server certificate and its key into `directory`."""
     root = make_certificate([], is_ca=True, common_name="tlswrite benchmark root")
     leaf = make_certificate([SERVER_NAME, HOST], key_type="ecdsa_secp256r1", issuer=root)
-    identity = Identity(directory / "server.pem", directory / "server.key", directory / "root.pem")
+    identity = identity_in(directory)
     identity.certfile.write_bytes(leaf.certificate_pem)
     identity.keyfile.write_bytes(leaf.key_pem)
     identity.cafile.write_bytes(root.certificate_pem)
     return identity
+
+
+def identity_in(directory: Path) -> Identity:
+    """Where `make_identity` writes."""
+    return Identity(directory / "server.pem", directory / "server.key", directory / "root.pem")
 
 
 def listening_socket() -> socket.socket:

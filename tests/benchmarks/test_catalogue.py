@@ -17,6 +17,7 @@ def test_every_workload_has_a_name_of_its_own_and_its_family_a_title() -> None:
     } <= set(names)
     assert {workload.family for workload in WORKLOADS} == TITLES.keys() - {
         "memory",
+        "idle",
         "latency",
         "https aiohttp",
         "https uvicorn",

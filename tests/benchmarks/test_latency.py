@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from benchmarks.latency import PERCENTILES, SLICE, UNCOUNTED, Timed, measure_latency, percentile
+from benchmarks.latency import PARTS, PERCENTILES, SLICE, UNCOUNTED, Timed, measure_latency, percentile
 from benchmarks.variants import VARIANTS, Identity
 
 
@@ -38,9 +38,10 @@ async def test_the_time_of_each_round_trip_is_taken() -> None:
 def test_all_percentiles_of_every_variant(identity: Identity) -> None:
     variants = [variant for variant in VARIANTS if variant.missing() is None][:2]
     ticks: list[None] = []
-    results = measure_latency(variants, identity, 2, 100, tick=lambda: ticks.append(None))
+    results = measure_latency(variants, identity, 7, 100, tick=lambda: ticks.append(None))
     assert [result.column for result in results] == [f"p{share:g}" for share in PERCENTILES]
-    assert len(ticks) == 2
+    assert len(ticks) == 7
+    assert {len(series) for result in results for series in result.figures.values()} == {PARTS}
     assert SLICE > UNCOUNTED
     for variant in variants:
         series = [result.median(variant.name) for result in results]

@@ -62,5 +62,5 @@ def test_too_few_descriptors_are_told_before() -> None:
     if hard == resource.RLIM_INFINITY:
         pytest.skip("there is no limit here")
     with pytest.raises(Unsupported, match="ulimit -n"):
-        many._check_descriptors(hard)
-    many._check_descriptors(10)
+        many.allow_descriptors(hard)
+    many.allow_descriptors(10)

@@ -1,11 +1,11 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
 
 import pytest
 
-from benchmarks.report import Result, base_of, floor, tables, write_json
+from benchmarks.growth import Growth
+from benchmarks.report import Result, as_json, base_of, floor, tables
 
 ECHO = Result(
     "echo",
@@ -55,10 +55,29 @@ def test_the_spread_is_the_widest_interquartile_range() -> None:
     assert "Widest interquartile range of a figure: 30%" in tables([Result("echo", "64 B", {"b": loose})])
 
 
-def test_json_holds_every_figure_and_what_was_missing(tmp_path: Path) -> None:
-    path = tmp_path / "figures.json"
-    write_json(path, [ECHO], {"aiofastnet/uvloop": "aiofastnet"})
-    document = json.loads(path.read_text())
+def test_the_share_of_each_peer_and_of_the_floor_stands_below() -> None:
+    figures = {
+        "tlswrite/asyncio": [10.0, 10.0, 10.0, 10.0],
+        "ssl/asyncio": [20.0, 20.0, 25.0, 40.0],
+        "TCP/asyncio": [5.0] * 4,
+        "TCP/asyncio + AEAD": [8.0] * 4,
+        "ssl/uvloop": [1.0] * 4,
+    }
+    without = {name: figures[name][:1] for name in ("tlswrite/asyncio", "TCP/asyncio")}
+    text = tables([Result("echo", "64 B", figures), Result("echo", "1 KiB", without)]).replace(" ", "")
+    assert "|tlswrite/asyncio:ssl/asyncio|0.45(0.29–0.50)||" in text
+    assert "|tlswrite/asyncio:floor|1.25(1.25–1.25)|2.00|" in text
+    assert "tlswrite/uvloop" not in text
+
+
+def test_json_holds_every_figure_and_what_was_missing() -> None:
+    growth = Growth("bytes", {1: 1e-6, 2: 2e-6, 4: 4e-6})
+    text = as_json("command", [ECHO], [growth], {"aiofastnet/uvloop": "aiofastnet"}, {"https": "no wrk"})
+    document = json.loads(text)
+    assert document["command"] == "command"
     assert document["results"][0]["figures"]["ssl/asyncio"] == [20.0, 30.0, 30.0]
     assert document["missing"] == {"aiofastnet/uvloop": "aiofastnet"}
+    assert document["unsupported"] == {"https": "no wrk"}
+    assert document["growth"][0]["seconds"] == {"1": 1e-6, "2": 2e-6, "4": 4e-6}
+    assert document["growth"][0]["exponent"] == pytest.approx(1.0)
     assert document["machine"]["python"].startswith("CPython 3.")

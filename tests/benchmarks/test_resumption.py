@@ -23,3 +23,13 @@ def test_a_full_handshake_is_noticed(name: str, identity: Identity, monkeypatch:
     monkeypatch.setattr(Resumed, "resumes", False)
     with pytest.raises(Unsupported, match="did not resume"):
         carry_out(Resumed(0), variant, identity)
+
+
+def test_a_full_handshake_among_the_measured_is_noticed(identity: Identity) -> None:
+    bed = VARIANTS[0].open(identity)
+    try:
+        session = bed.run(Resumed(0).start(bed))
+        with pytest.raises(RuntimeError, match="a handshake was a full one"):
+            bed.run(session.run(1))
+    finally:
+        bed.close()
