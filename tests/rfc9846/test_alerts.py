@@ -251,7 +251,11 @@ def test_nothing_begins_anew() -> None:
 
 def test_what_cannot_begin_says_nothing() -> None:
     # The caller's fault is found before there is a peer to tell.
-    victim = TLSConnection(client_config(), server_hostname="no name!")
+    with pytest.raises(ConfigurationError, match="neither a host name nor an IP address"):
+        TLSConnection(client_config(), server_hostname="no name!")
+    # Nor does it say anything, or begin later, where the fault is found when it begins.
+    victim = TLSConnection(client_config(), server_hostname="localhost")
+    victim.server_hostname = "no name!"
     for _ in range(2):
         with pytest.raises(ConfigurationError, match="neither a host name nor an IP address"):
             victim.start_handshake()
