@@ -46,7 +46,7 @@ def measure_idle(
         for end, figure in zip(ends, figures, strict=True):
             end[variant.name] = [figure / KIB]
     names = (f"server, {connections}", f"client, {connections}")
-    return [Result(FAMILY, name, end) for name, end in zip(names, ends, strict=True)]
+    return [Result(FAMILY, name, end) for name, end in zip(names, ends, strict=True) if end]
 
 
 def idle_memory(
