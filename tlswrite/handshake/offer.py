@@ -48,7 +48,7 @@ _PSK_WITH_DHE: Final = ext.encode_psk_key_exchange_modes((PskKeyExchangeMode.psk
 _SIGNATURE_ALGORITHMS_CERT: Final = ext.encode_signature_algorithms(CERT_SCHEMES)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Offer:
     """A ClientHello, and what it stands for."""
 

@@ -15,7 +15,7 @@ from tlswrite.messages.extensions import encode_extensions, parse_extensions
 __all__ = ["Certificate", "CertificateEntry", "CertificateRequest", "CertificateVerify"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class CertificateEntry(WithExtensions):
     """One certificate of a chain, in DER, and its extensions (RFC 9846 §4.5.1)."""
 
@@ -23,11 +23,11 @@ class CertificateEntry(WithExtensions):
     extensions: Extensions = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Certificate:
     """Certificate (RFC 9846 §4.5.1): the chain, the sender's own first; empty when a client has none."""
 
-    TYPE: ClassVar = HandshakeType.CERTIFICATE
+    TYPE: ClassVar[HandshakeType] = HandshakeType.CERTIFICATE
 
     request_context: bytes
     entries: tuple[CertificateEntry, ...]
@@ -50,11 +50,11 @@ class Certificate:
         return frame(HandshakeType.CERTIFICATE, vector8(self.request_context) + vector24(chain))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class CertificateRequest(WithExtensions):
     """CertificateRequest (RFC 9846 §4.4.2)."""
 
-    TYPE: ClassVar = HandshakeType.CERTIFICATE_REQUEST
+    TYPE: ClassVar[HandshakeType] = HandshakeType.CERTIFICATE_REQUEST
 
     request_context: bytes
     extensions: Extensions
@@ -74,11 +74,11 @@ class CertificateRequest(WithExtensions):
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class CertificateVerify:
     """CertificateVerify (RFC 9846 §4.5.2)."""
 
-    TYPE: ClassVar = HandshakeType.CERTIFICATE_VERIFY
+    TYPE: ClassVar[HandshakeType] = HandshakeType.CERTIFICATE_VERIFY
 
     scheme: int
     signature: bytes

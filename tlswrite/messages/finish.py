@@ -25,11 +25,11 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class EncryptedExtensions(WithExtensions):
     """EncryptedExtensions (RFC 9846 §4.4.1)."""
 
-    TYPE: ClassVar = HandshakeType.ENCRYPTED_EXTENSIONS
+    TYPE: ClassVar[HandshakeType] = HandshakeType.ENCRYPTED_EXTENSIONS
 
     extensions: Extensions
 
@@ -44,11 +44,11 @@ class EncryptedExtensions(WithExtensions):
         return frame(HandshakeType.ENCRYPTED_EXTENSIONS, encode_extensions(self.extensions))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Finished:
     """Finished (RFC 9846 §4.5.3); the length of verify_data is the hash's, which the handshake checks."""
 
-    TYPE: ClassVar = HandshakeType.FINISHED
+    TYPE: ClassVar[HandshakeType] = HandshakeType.FINISHED
 
     verify_data: bytes
 
@@ -60,11 +60,11 @@ class Finished:
         return frame(HandshakeType.FINISHED, self.verify_data)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class KeyUpdate:
     """KeyUpdate (RFC 9846 §4.7.3)."""
 
-    TYPE: ClassVar = HandshakeType.KEY_UPDATE
+    TYPE: ClassVar[HandshakeType] = HandshakeType.KEY_UPDATE
 
     request_update: KeyUpdateRequest
 
@@ -82,11 +82,11 @@ class KeyUpdate:
         return frame(HandshakeType.KEY_UPDATE, u8(self.request_update))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class NewSessionTicket(WithExtensions):
     """NewSessionTicket (RFC 9846 §4.7.1); `lifetime` in seconds."""
 
-    TYPE: ClassVar = HandshakeType.NEW_SESSION_TICKET
+    TYPE: ClassVar[HandshakeType] = HandshakeType.NEW_SESSION_TICKET
 
     lifetime: int
     age_add: int
@@ -116,11 +116,11 @@ class NewSessionTicket(WithExtensions):
         return frame(HandshakeType.NEW_SESSION_TICKET, b"".join(body))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class EndOfEarlyData:
     """EndOfEarlyData (RFC 9846 §4.6): empty."""
 
-    TYPE: ClassVar = HandshakeType.END_OF_EARLY_DATA
+    TYPE: ClassVar[HandshakeType] = HandshakeType.END_OF_EARLY_DATA
 
     @classmethod
     def parse(cls, body: bytes | memoryview) -> Self:

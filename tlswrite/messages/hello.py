@@ -25,14 +25,14 @@ DOWNGRADE_TLS12: Final = b"DOWNGRD\x01"
 DOWNGRADE_TLS11: Final = b"DOWNGRD\x00"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ClientHello(WithExtensions):
     """ClientHello (RFC 9846 §4.2.2).
 
     `has_extensions` is False for one that ends after the compression methods, as TLS 1.2 and before allow.
     """
 
-    TYPE: ClassVar = HandshakeType.CLIENT_HELLO
+    TYPE: ClassVar[HandshakeType] = HandshakeType.CLIENT_HELLO
 
     random: bytes
     session_id: bytes
@@ -72,14 +72,14 @@ class ClientHello(WithExtensions):
         return frame(HandshakeType.CLIENT_HELLO, b"".join(body))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ServerHello(WithExtensions):
     """ServerHello, and HelloRetryRequest, which is one with a special random (RFC 9846 §4.2.3, §4.2.4).
 
     `has_extensions` is False for one that ends after the compression method, as TLS 1.2 and before allow.
     """
 
-    TYPE: ClassVar = HandshakeType.SERVER_HELLO
+    TYPE: ClassVar[HandshakeType] = HandshakeType.SERVER_HELLO
 
     random: bytes
     session_id: bytes

@@ -35,7 +35,7 @@ _MAIN_SECRET_LENGTH: Final = 48
 _VERIFY_DATA_LENGTH: Final = 12
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class MainSecret:
     """A main secret, with what exporters need besides."""
 
@@ -54,7 +54,7 @@ class MainSecret:
         return prf(self.suite.hash_name, self.secret, label, seed, length)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class KeyBlock:
     """Write keys and the fixed parts of the nonces (RFC 5246 §6.3)."""
 
