@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from tlswrite.compiled import mypyc_attr
 from tlswrite.errors import AlertReceived, TooMuchError, UnexpectedMessage, ZeroReturnError
 from tlswrite.handshake.negotiated import Negotiated
 from tlswrite.handshake.runner import AfterHandshake, HandshakeGenerator, Runner
@@ -31,6 +32,7 @@ _WARNINGS: Final = (
 )
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Control:
     """Handshake messages and alerts of one connection; implements HandshakeIO."""
 
