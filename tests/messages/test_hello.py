@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import ssl
-from dataclasses import replace, replace
+from dataclasses import replace
 
 import pytest
 
