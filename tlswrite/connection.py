@@ -13,7 +13,7 @@ freed by reference counting alone.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from tlswrite.config import ClientConfig, Mode, ServerConfig
 from tlswrite.crypto.identity import identity_of
@@ -41,6 +41,10 @@ __all__ = ["Buffer", "ConnectionFactory", "TLSConnection"]
 
 #: Any object with the buffer protocol (collections.abc.Buffer of Python 3.12).
 Buffer = Any
+
+# As numbers: `&` of two flags makes a flag, which takes 1 us.
+_PARTIAL: Final = int(Mode.ENABLE_PARTIAL_WRITE)
+_MOVING: Final = int(Mode.ACCEPT_MOVING_WRITE_BUFFER)
 
 
 class TLSConnection(Facts):
@@ -87,9 +91,10 @@ class TLSConnection(Facts):
             identity_of(server_hostname)
         self.config = config
         self.server_hostname = server_hostname
+        mode = int(config.mode)
         self.send_path = SendPath(
-            partial=bool(config.mode & Mode.ENABLE_PARTIAL_WRITE),
-            moving=bool(config.mode & Mode.ACCEPT_MOVING_WRITE_BUFFER),
+            partial=mode & _PARTIAL != 0,
+            moving=mode & _MOVING != 0,
         )
         self.receive_path = ReceivePath()
         self._control = Control(self.send_path, self.receive_path)
