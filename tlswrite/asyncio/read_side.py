@@ -164,7 +164,7 @@ class ReadSide(AwaitedWrites):
                 receive_path.feed(view, kept + count)
                 # A BufferedProtocol gets a run opened straight into its own buffer.
                 if not self._buffered:
-                    data = receive_path.open_run()
+                    data = receive_path.open_run(buffers.slots)
             if not data or receive_path.more:
                 buffers.busy = True
                 try:
