@@ -57,7 +57,7 @@ GATHER_TIME: Final = 0.001
 _SEALED_AT_ONCE: Final = (limits.WINDOW_RECORDS - 1) * limits.MAX_PLAINTEXT
 #: Bytes of large writes sent in one turn of the loop before other connections get theirs. As much as is read
 #: at one wake-up: a peer on this machine then finds the data still in the processor's cache.
-_WRITE_BUDGET: Final = limits.READ_BUDGET
+_WRITE_BUDGET: Final = limits.WRITE_BUDGET
 #: Writes after the end before the log says so, asyncio's number.
 _LOG_THRESHOLD: Final = 5
 #: How moving bytes ended: nothing waits, the socket is full, the budget is used, a renegotiation goes first.
