@@ -10,7 +10,15 @@ from __future__ import annotations
 from functools import cache
 from typing import Final
 
-from tlswrite.crypto.kdf import compare, hash_empty, hkdf_expand_label, hkdf_extract, hmac_digest, new_hash
+from tlswrite.crypto.kdf import (
+    compare,
+    hash_empty,
+    hkdf_expand_label,
+    hkdf_expand_labels,
+    hkdf_extract,
+    hmac_digest,
+    new_hash,
+)
 from tlswrite.crypto.suites import Suite
 from tlswrite.errors import DecodeError, DecryptError
 
@@ -81,17 +89,32 @@ class KeySchedule:
         """Handshake Secret and its traffic secrets; the transcript is ClientHello...ServerHello."""
         name = self.suite.hash_name
         secret = hkdf_extract(name, self._early_derived, shared_secret)
-        self.client_handshake = derive_secret(name, secret, CLIENT_HANDSHAKE_TRAFFIC, transcript_hash)
-        self.server_handshake = derive_secret(name, secret, SERVER_HANDSHAKE_TRAFFIC, transcript_hash)
-        self._secret = derive_secret(name, secret, DERIVED, hash_empty(name))
+        size = self.suite.hash_length
+        # Three times Derive-Secret.
+        self.client_handshake, self.server_handshake, self._secret = hkdf_expand_labels(
+            name,
+            secret,
+            (
+                (CLIENT_HANDSHAKE_TRAFFIC, transcript_hash, size),
+                (SERVER_HANDSHAKE_TRAFFIC, transcript_hash, size),
+                (DERIVED, hash_empty(name), size),
+            ),
+        )
 
     def enter_application(self, transcript_hash: bytes) -> None:
         """Main Secret and what hangs on it; the transcript is ClientHello...server Finished."""
         name = self.suite.hash_name
-        secret = hkdf_extract(name, self._secret, bytes(self.suite.hash_length))
-        self.client_application = derive_secret(name, secret, CLIENT_APPLICATION_TRAFFIC, transcript_hash)
-        self.server_application = derive_secret(name, secret, SERVER_APPLICATION_TRAFFIC, transcript_hash)
-        self.exporter = derive_secret(name, secret, EXPORTER_MAIN, transcript_hash)
+        size = self.suite.hash_length
+        secret = hkdf_extract(name, self._secret, bytes(size))
+        self.client_application, self.server_application, self.exporter = hkdf_expand_labels(
+            name,
+            secret,
+            (
+                (CLIENT_APPLICATION_TRAFFIC, transcript_hash, size),
+                (SERVER_APPLICATION_TRAFFIC, transcript_hash, size),
+                (EXPORTER_MAIN, transcript_hash, size),
+            ),
+        )
         self._secret = secret
 
     def resumption(self, transcript_hash: bytes) -> bytes:
@@ -106,11 +129,10 @@ def derive_secret(hash_name: str, secret: bytes, label: bytes, transcript_hash: 
 
 def traffic_keys(suite: Suite, secret: bytes) -> tuple[bytes, bytes]:
     """Write key and write IV of a traffic secret (RFC 9846 §7.3)."""
-    name = suite.hash_name
-    return (
-        hkdf_expand_label(name, secret, KEY, b"", suite.key_length),
-        hkdf_expand_label(name, secret, IV, b"", suite.iv_length),
+    key, iv = hkdf_expand_labels(
+        suite.hash_name, secret, ((KEY, b"", suite.key_length), (IV, b"", suite.iv_length))
     )
+    return key, iv
 
 
 def next_application_secret(suite: Suite, secret: bytes) -> bytes:
