@@ -8,7 +8,7 @@ offer, at random places and with random values, and stays the same in the second
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final, TypeVar
 
@@ -117,7 +117,17 @@ class Offer:
 
     def with_binder(self, binder: bytes) -> Offer:
         """The same hello with the binder in its place (RFC 9846 §4.3.11.2)."""
-        return replace(self, message=self.message[: -len(binder)] + binder)
+        message = self.message[: -len(binder)] + binder
+        return Offer(
+            self.hello,
+            message,
+            self.server_name,
+            self.groups,
+            self.shares,
+            self.extension_types,
+            self.session,
+            self.binders_size,
+        )
 
 
 def make_offer(

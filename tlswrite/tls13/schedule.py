@@ -23,6 +23,7 @@ from tlswrite.crypto.suites import Suite
 from tlswrite.errors import DecodeError, DecryptError
 
 __all__ = [
+    "EarlySecrets",
     "KeySchedule",
     "binder_mac",
     "derive_secret",
@@ -55,7 +56,7 @@ EXPORTER: Final = b"exporter"
 class KeySchedule:
     """The secrets of one handshake; `enter_handshake`, then `enter_application`, in that order.
 
-    `psk` is the pre-shared key of a session that is resumed.
+    `early` comes from the pre-shared key of a session that is resumed.
     """
 
     __slots__ = (
@@ -69,15 +70,9 @@ class KeySchedule:
         "suite",
     )
 
-    def __init__(self, suite: Suite, psk: bytes | None = None) -> None:
+    def __init__(self, suite: Suite, early: EarlySecrets | None = None) -> None:
         self.suite = suite
-        self._early_derived = (
-            _early_derived(suite.hash_name)
-            if psk is None
-            else derive_secret(
-                suite.hash_name, _early_secret(suite, psk), DERIVED, hash_empty(suite.hash_name)
-            )
-        )
+        self._early_derived = _early_derived(suite.hash_name) if early is None else early.derived
         self._secret = b""
         self.client_handshake = b""
         self.server_handshake = b""
@@ -120,6 +115,20 @@ class KeySchedule:
     def resumption(self, transcript_hash: bytes) -> bytes:
         """resumption_secret; the transcript is ClientHello...client Finished."""
         return derive_secret(self.suite.hash_name, self._secret, RESUMPTION_MAIN, transcript_hash)
+
+
+class EarlySecrets:
+    """What hangs on the Early Secret of a pre-shared key: the key of its binder, and where the schedule goes on."""
+
+    __slots__ = ("binder_key", "derived")
+
+    def __init__(self, suite: Suite, psk: bytes) -> None:
+        name, size = suite.hash_name, suite.hash_length
+        secret = hkdf_extract(name, bytes(size), psk)
+        nothing = hash_empty(name)
+        self.binder_key, self.derived = hkdf_expand_labels(
+            name, secret, ((RESUMPTION_BINDER, nothing, size), (DERIVED, nothing, size))
+        )
 
 
 def derive_secret(hash_name: str, secret: bytes, label: bytes, transcript_hash: bytes) -> bytes:
@@ -171,22 +180,16 @@ def resumption_psk(suite: Suite, resumption_secret: bytes, nonce: bytes) -> byte
     return hkdf_expand_label(suite.hash_name, resumption_secret, RESUMPTION, nonce, suite.hash_length)
 
 
-def binder_mac(suite: Suite, psk: bytes, transcript_hash: bytes) -> bytes:
+def binder_mac(suite: Suite, early: EarlySecrets, transcript_hash: bytes) -> bytes:
     """The binder of a resumption key (RFC 9846 §4.3.11.2); the transcript ends with the truncated ClientHello."""
-    early = _early_secret(suite, psk)
-    key = derive_secret(suite.hash_name, early, RESUMPTION_BINDER, hash_empty(suite.hash_name))
-    return finished_mac(suite, key, transcript_hash)
+    return finished_mac(suite, early.binder_key, transcript_hash)
 
 
-def verify_binder(suite: Suite, psk: bytes, transcript_hash: bytes, binder: bytes) -> None:
+def verify_binder(suite: Suite, early: EarlySecrets, transcript_hash: bytes, binder: bytes) -> None:
     """Raises DecryptError where a client's binder is not what it must be."""
-    if not compare(binder, binder_mac(suite, psk, transcript_hash)):
+    if not compare(binder, binder_mac(suite, early, transcript_hash)):
         # RFC 9846 §4.3.11: a binder that does not validate: MUST abort; §6.2: "decrypt_error".
         raise DecryptError("the binder of the client's pre-shared key does not verify")
-
-
-def _early_secret(suite: Suite, psk: bytes) -> bytes:
-    return hkdf_extract(suite.hash_name, bytes(suite.hash_length), psk)
 
 
 @cache
