@@ -213,6 +213,9 @@ class ReceivePath:
         end = self._end
         contents: list[memoryview] = []
         try:
+            if self._start:
+                # The views are of the beginning.
+                slots = ()
             self._start = start = opener.open_in_place(buffer, self._start, end, contents, slots)
             if opener.content_type != _APPLICATION_DATA:
                 self._take_control(opener.content_type, bytes(contents.pop()))
