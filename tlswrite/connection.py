@@ -39,12 +39,11 @@ from tlswrite.record.send import SendPath
 
 __all__ = ["Buffer", "ConnectionFactory", "TLSConnection"]
 
-#: Any object with the buffer protocol (collections.abc.Buffer of Python 3.12).
-Buffer = Any
-
-# As numbers: `&` of two flags makes a flag, which takes 1 us.
 _PARTIAL: Final = int(Mode.ENABLE_PARTIAL_WRITE)
 _MOVING: Final = int(Mode.ACCEPT_MOVING_WRITE_BUFFER)
+
+#: Any object with the buffer protocol (collections.abc.Buffer of Python 3.12).
+Buffer = Any
 
 
 class TLSConnection(Facts):
@@ -91,11 +90,9 @@ class TLSConnection(Facts):
             identity_of(server_hostname)
         self.config = config
         self.server_hostname = server_hostname
+        # As plain numbers, since arithmetic of flags is slow.
         mode = int(config.mode)
-        self.send_path = SendPath(
-            partial=mode & _PARTIAL != 0,
-            moving=mode & _MOVING != 0,
-        )
+        self.send_path = SendPath(partial=bool(mode & _PARTIAL), moving=bool(mode & _MOVING))
         self.receive_path = ReceivePath()
         self._control = Control(self.send_path, self.receive_path)
         self._control.tls12_offered = ProtocolVersion.TLS_1_2 in config.versions

@@ -20,6 +20,7 @@ from weakref import WeakKeyDictionary
 
 from tlswrite import limits
 from tlswrite.record.receive import OUT_ROOM
+from tlswrite.record.window import whole_records
 
 __all__ = ["LoopBuffers", "lend", "loop_buffers"]
 
@@ -30,12 +31,19 @@ _of_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, LoopBuffers] = WeakKeyDic
 
 
 class LoopBuffers:
-    """A receive buffer: `limits.READ_BUDGET` behind an incomplete record; and a plaintext buffer like it."""
+    """A receive buffer: `limits.READ_BUDGET` behind an incomplete record; and a plaintext buffer like it.
 
-    __slots__ = ("__weakref__", "busy", "plain", "receive")
+    A record that was incomplete begins where the buffer does, and so do those that follow it: their views are kept.
+    """
+
+    __slots__ = ("__weakref__", "busy", "plain", "receive", "slots")
 
     def __init__(self) -> None:
         self.receive = memoryview(bytearray(_RECEIVE_SIZE))
+        #: The whole records that `receive` has room for, from its beginning on.
+        self.slots = whole_records(
+            self.receive, _RECEIVE_SIZE // (limits.MAX_PLAINTEXT + limits.RECORD_OVERHEAD)
+        )
         self.plain = memoryview(bytearray(_PLAIN_SIZE))
         #: True while a callback works in them.
         self.busy = False
