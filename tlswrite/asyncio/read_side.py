@@ -30,7 +30,7 @@ from typing import Any, Final, overload
 from tlswrite import limits
 from tlswrite.asyncio.awaited_writes import AwaitedWrites
 from tlswrite.asyncio.buffers import LoopBuffers, lend
-from tlswrite.asyncio.lifecycle import Attachable, logger
+from tlswrite.asyncio.lifecycle import logger
 from tlswrite.connection import TLSConnection
 from tlswrite.errors import TLSError
 from tlswrite.record.codes import WANT_READ
@@ -50,7 +50,6 @@ class ReadSide(AwaitedWrites):
         "_end_told",
         "_held",
         "_held_size",
-        "_open_single",
         "_paused",
         "_receive_path",
         "_recv_into",
@@ -64,11 +63,9 @@ class ReadSide(AwaitedWrites):
         protocol: Any,
         connection: TLSConnection,
         waiter: asyncio.Future[None] | None,
-        server: Attachable | None,
     ) -> None:
-        super().__init__(loop, sock, protocol, connection, waiter, server)
+        super().__init__(loop, sock, protocol, connection, waiter)
         self._receive_path = connection.receive_path
-        self._open_single = self._receive_path.open_single
         self._recv_into = sock.recv_into
         self._buffered = isinstance(protocol, asyncio.BufferedProtocol)
         self._paused = False
@@ -107,7 +104,7 @@ class ReadSide(AwaitedWrites):
         self._paused = True
         self._fast_read = False
         if self._loop.get_debug():
-            logger.debug("%r pauses reading", self)
+            logger.debug("%r pauses reading", self._face)
 
     def resume_reading(self) -> None:
         """Deliver again; what was held comes first, from the loop and not out of this call. Idempotent."""
@@ -120,7 +117,7 @@ class ReadSide(AwaitedWrites):
             self._resuming = True
             self._loop.call_soon(self._resume, context=self._context)
         if self._loop.get_debug():
-            logger.debug("%r resumes reading", self)
+            logger.debug("%r resumes reading", self._face)
 
     # ---- events -------------------------------------------------------------------------------------
 
@@ -158,7 +155,7 @@ class ReadSide(AwaitedWrites):
         except OSError as exc:
             self._socket_failed(exc, "Fatal read error on socket transport")
             return
-        data = self._open_single(view, kept + count) if count else b""
+        data = receive_path.open_single(view, kept + count) if count else b""
         if not data:
             if count:
                 receive_path.feed(view, kept + count)

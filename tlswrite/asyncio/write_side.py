@@ -42,7 +42,7 @@ from typing import Any, Final
 
 from tlswrite import limits
 from tlswrite.asyncio.backlog import BLOCK, GATHER_SIZE, flat, gather
-from tlswrite.asyncio.lifecycle import Attachable, Lifecycle, logger
+from tlswrite.asyncio.lifecycle import Lifecycle, logger
 from tlswrite.asyncio.sending import Sending
 from tlswrite.connection import Buffer, TLSConnection
 from tlswrite.errors import TLSError
@@ -86,7 +86,6 @@ class WriteSide(Lifecycle):
         "_recent",
         "_scheduled",
         "_seal",
-        "_seal_now",
         "_send",
         "_send_path",
         "_sendings",
@@ -100,13 +99,11 @@ class WriteSide(Lifecycle):
         protocol: Any,
         connection: TLSConnection,
         waiter: asyncio.Future[None] | None,
-        server: Attachable | None,
     ) -> None:
-        super().__init__(loop, sock, protocol, connection, waiter, server)
+        super().__init__(loop, sock, protocol, connection, waiter)
         send_path = self._send_path = connection.send_path
         # Bound once: they belong to the engine and the socket, so no cycle comes of it.
         self._seal = send_path.write
-        self._seal_now = send_path.seal_now
         self._send = sock.send
         #: Plaintext that waits; None when there is none (an empty deque is 700 bytes).
         self._backlog: deque[bytes | memoryview] | None = None
@@ -149,7 +146,7 @@ class WriteSide(Lifecycle):
             )
         ):
             try:
-                if record := self._seal_now(data):
+                if record := self._send_path.seal_now(data):
                     # One record, which needs no stop in the engine's output unless the socket is full.
                     try:
                         count = self._send(record)
