@@ -35,7 +35,7 @@ async def test_buffers_in_use_are_not_lent_again() -> None:
 def test_each_loop_has_its_own_and_takes_it_along() -> None:
     first, second = asyncio.SelectorEventLoop(), asyncio.SelectorEventLoop()
     assert loop_buffers(first) is not loop_buffers(second)
-    watched = weakref.ref(loop_buffers(first))
+    watched = weakref.ref(loop_buffers(first).receive)
     first.close()
     second.close()
     del first, second

@@ -32,7 +32,7 @@ _of_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, LoopBuffers] = WeakKeyDic
 class LoopBuffers:
     """A receive buffer: `limits.READ_BUDGET` behind an incomplete record; and a plaintext buffer like it."""
 
-    __slots__ = ("__weakref__", "busy", "plain", "receive")
+    __slots__ = ("busy", "plain", "receive")
 
     def __init__(self) -> None:
         self.receive = memoryview(bytearray(_RECEIVE_SIZE))

@@ -6,6 +6,7 @@ import asyncio
 import socket
 from typing import Any, cast
 
+from tlswrite import limits
 from tlswrite.asyncio.core import Core
 from tlswrite.asyncio.pipe import Pipe
 from tlswrite.connection import TLSConnection
@@ -26,11 +27,23 @@ class LayeredCore(Core):
         connection: TLSConnection,
         *,
         writing_paused: bool = False,
-        **options: Any,
+        waiter: asyncio.Future[None] | None = None,
+        upgraded: bool = False,
+        handshake_timeout: float = limits.HANDSHAKE_TIMEOUT,
+        shutdown_timeout: float = limits.SHUTDOWN_TIMEOUT,
     ) -> None:
-        """`writing_paused`: the protocol was told so by the transport below; `options` are those of `Core`."""
+        """`writing_paused`: the protocol was told so by the transport below; the others are those of `Core`."""
         self._pipe = pipe
-        super().__init__(loop, cast(socket.socket, pipe), protocol, connection, **options)
+        super().__init__(
+            loop,
+            cast(socket.socket, pipe),
+            protocol,
+            connection,
+            waiter=waiter,
+            upgraded=upgraded,
+            handshake_timeout=handshake_timeout,
+            shutdown_timeout=shutdown_timeout,
+        )
         self._protocol_paused = writing_paused
         pipe.attach(self)
 

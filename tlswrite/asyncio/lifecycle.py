@@ -218,9 +218,10 @@ class Lifecycle(FlowControl):
                 protocol.connection_lost(exc)
         finally:
             self._protocol = None
+            # The socket first: a face that nobody else holds goes here, and looks whether the socket is closed.
+            sock, self._sock = self._sock, None
             face, self._face = self._face, None
             face._over()
-            sock, self._sock = self._sock, None
             assert sock is not None
             self._release(sock)
             waiter, self._waiter = self._waiter, None

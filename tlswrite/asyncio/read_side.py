@@ -422,7 +422,7 @@ class ReadSide(AwaitedWrites):
         keep_open = False
         self._in_callback = True
         try:
-            keep_open = self._protocol.eof_received()
+            keep_open = bool(self._protocol.eof_received())
         except (SystemExit, KeyboardInterrupt):
             raise
         except BaseException as exc:

@@ -50,8 +50,9 @@ from tlswrite.record.codes import WANT_READ
 
 __all__ = ["GATHER_TIME", "WriteSide"]
 
-#: A write that follows another one this soon is gathered. Seconds.
-GATHER_TIME: Final = 0.001
+#: A write that follows another one this soon is gathered. Seconds. (Not final: tests set it, compiled code too
+#: looks at it.)
+GATHER_TIME = 0.001
 
 #: A mutable buffer up to this size is sealed in one go whatever else the window must take. Bytes.
 _SEALED_AT_ONCE: Final = (limits.WINDOW_RECORDS - 1) * limits.MAX_PLAINTEXT
@@ -201,8 +202,6 @@ class WriteSide(Lifecycle):
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         self._gather_until = 0
         super().set_write_buffer_limits(high, low)
-
-    set_write_buffer_limits.__doc__ = Lifecycle.set_write_buffer_limits.__doc__
 
     def can_write_eof(self) -> bool:
         """True in TLS 1.3, which closes the two directions one by one (clause A09, RFC 9846 §6.1)."""
