@@ -20,7 +20,7 @@ repetition by repetition; absolute figures move from machine to machine, the rat
     memory.py      resident memory of an idle connection endpoint, each variant in a process of its own
     idle.py        the same of ten thousand connections, each end in a process of its own
     child.py       such a process, which can be asked
-    growth.py      how cost grows with size and number
+    growth.py      how cost grows with size and number; growth_of_transports.py the same over sockets
     schedule.py    how it is measured: slices, turns, repetitions
     report.py      tables, ratios, JSON
     plots.py       SVG

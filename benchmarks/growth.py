@@ -21,16 +21,17 @@ __all__ = ["LAWS", "WORST", "Growth", "Law", "measure_growth", "table"]
 #: What noise may make of 1.
 WORST = 1.2
 
-Cost = Callable[[int], float]
+Work = Callable[[], None]
 
 
 @dataclass(frozen=True, slots=True)
 class Law:
-    """`prepare(n)` makes what runs the work of size n once."""
+    """`prepare(n)` makes what runs the work of size n once, `end` parts with it."""
 
     name: str
     sizes: tuple[int, ...]
-    prepare: Callable[[int], Callable[[], None]]
+    prepare: Callable[[int], Work]
+    end: Callable[[Work], None] = lambda work: None
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +75,8 @@ def measure_growth(
                 work()
                 costs[size] = min(costs[size], clock() - begin)
             tick()
+        for work in works.values():
+            law.end(work)
         found.append(Growth(law.name, costs))
     return found
 
@@ -81,7 +84,7 @@ def measure_growth(
 def table(found: Sequence[Growth]) -> str:
     """Markdown: the cost at each size and the exponent."""
     lines = [
-        "### Growth of the engine's cost, CPU time",
+        "### Growth of tlswrite's cost, CPU time",
         "",
         "| with | smallest … largest | exponent | |",
         "|---|---|---:|---|",
@@ -153,20 +156,20 @@ def _send(client: TLSConnection, server: TLSConnection, data: bytes) -> None:
             return
 
 
-def _message(size: int) -> Callable[[], None]:
+def _message(size: int) -> Work:
     client, server = _connected()
     data = bytes(size)
     return lambda: _send(client, server, data)
 
 
-def _records(count: int) -> Callable[[], None]:
+def _records(count: int) -> Work:
     # The server's records are limited by the client: so it is the server that sends.
     client, server = _connected(records=512)
     data = bytes(511 * count)
     return lambda: _send(server, client, data)
 
 
-def _connections(count: int) -> Callable[[], None]:
+def _connections(count: int) -> Work:
     ends = [_connected() for _ in range(count)]
 
     def work() -> None:
@@ -176,7 +179,7 @@ def _connections(count: int) -> Callable[[], None]:
     return work
 
 
-def _chain_length(length: int) -> Callable[[], None]:
+def _chain_length(length: int) -> Work:
     root = make_certificate([], is_ca=True, common_name="growth root")
     leaf = _chain(root, length)
     # New anchors each time: those of a client that is kept remember the chain.

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from benchmarks import report
 from benchmarks.catalogue import WORKLOADS
 from benchmarks.growth import LAWS, Growth, measure_growth
+from benchmarks.growth_of_transports import TRANSPORT_LAWS
 from benchmarks.https import FRAMEWORKS, measure_https
 from benchmarks.idle import BATCHES, measure_idle
 from benchmarks.latency import measure_latency
@@ -184,11 +185,11 @@ class OfGrowth(Measure):
     summary = "How cost grows with bytes, records, connections and the length of a chain"
 
     def ticks(self, effort: Effort, variants: int) -> int:
-        return len(LAWS) * effort.growth_repetitions
+        return len((*LAWS, *TRANSPORT_LAWS)) * effort.growth_repetitions
 
     def run(self, setting: Setting, findings: Findings) -> None:
         findings.growths += measure_growth(
-            LAWS, repetitions=setting.effort.growth_repetitions, tick=setting.tick
+            (*LAWS, *TRANSPORT_LAWS), repetitions=setting.effort.growth_repetitions, tick=setting.tick
         )
 
 

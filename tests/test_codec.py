@@ -9,6 +9,9 @@ import pytest
 from tlswrite.codec import (
     Reader,
     encode_u16s,
+    only_u16,
+    only_vector8,
+    only_vector16,
     parse_u16s,
     u8,
     u16,
@@ -169,3 +172,40 @@ def test_odd_list_of_uint16_is_a_decode_error() -> None:
 def test_list_of_uint16_refuses_other_numbers(value: int) -> None:
     with pytest.raises(ValueError, match="numbers of 16 bits"):
         encode_u16s((1, value))
+
+
+@pytest.mark.parametrize(
+    ("only", "read", "write"),
+    [
+        (only_vector8, Reader.vector8, vector8),
+        (only_vector16, Reader.vector16, vector16),
+    ],
+)
+@pytest.mark.parametrize(("low", "high"), [(0, 9), (3, 3), (4, 9), (0, 2)])
+def test_a_vector_that_is_all_reads_as_a_reader_does(
+    only: Callable[..., bytes], read: Read, write: Write, low: int, high: int
+) -> None:
+    whole = write(b"abc")
+    for data in (*(whole[:cut] for cut in range(len(whole) + 1)), whole + b"z", write(b""), b"\xff" + whole):
+        outcomes = []
+        for function in (lambda data: only(data, low, high), lambda data: _all_of(read, data, low, high)):
+            try:
+                outcomes.append(function(data))
+            except DecodeError as exc:
+                outcomes.append(exc.message)
+        assert outcomes[0] == outcomes[1]
+
+
+def test_a_number_that_is_all() -> None:
+    assert only_u16(b"\x01\x02") == 0x102
+    with pytest.raises(DecodeError, match="2 bytes wanted at offset 0, 1 are left"):
+        only_u16(b"\x01")
+    with pytest.raises(DecodeError, match="1 bytes left over at offset 2"):
+        only_u16(b"\x01\x02\x03")
+
+
+def _all_of(read: Read, data: bytes, low: int, high: int) -> bytes:
+    reader = Reader(data)
+    content = read(reader, low, high)
+    reader.finish()
+    return content

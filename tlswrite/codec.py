@@ -18,6 +18,9 @@ from tlswrite.errors import DecodeError
 __all__ = [
     "Reader",
     "encode_u16s",
+    "only_u16",
+    "only_vector8",
+    "only_vector16",
     "parse_u16s",
     "u8",
     "u16",
@@ -128,6 +131,38 @@ class Reader:
 
     def _short(self, size: int) -> DecodeError:
         return DecodeError(f"{size} bytes wanted at offset {self._at}, {self._end - self._at} are left")
+
+
+def only_vector8(data: bytes, low: int = 0, high: int = 0xFF) -> bytes:
+    """The contents of a vector with a length of one byte that is all of `data`."""
+    size = len(data) - 1
+    if size >= 0 and data[0] == size and low <= size <= high:
+        return data[1:]
+    reader = Reader(data)
+    reader.vector8(low, high)
+    reader.finish()
+    raise AssertionError("one of the two raises")
+
+
+def only_vector16(data: bytes, low: int = 0, high: int = 0xFFFF) -> bytes:
+    """The contents of a vector with a length of two bytes that is all of `data`."""
+    size = len(data) - 2
+    if size >= 0 and data[0] << 8 | data[1] == size and low <= size <= high:
+        return data[2:]
+    reader = Reader(data)
+    reader.vector16(low, high)
+    reader.finish()
+    raise AssertionError("one of the two raises")
+
+
+def only_u16(data: bytes) -> int:
+    """The number of 16 bits that is all of `data`."""
+    if len(data) == 2:
+        return data[0] << 8 | data[1]
+    reader = Reader(data)
+    reader.u16()
+    reader.finish()
+    raise AssertionError("one of the two raises")
 
 
 def u8(value: int) -> bytes:

@@ -134,6 +134,8 @@ class ClientConfig(_Config):
     max_fragment_length: int | None = None
     #: Sessions to resume: each config has a cache of its own unless one is given; None: no resumption.
     session_cache: SessionStore | None = field(default_factory=SessionCache)
+    #: What handshakes work out of the fields, and keep here so that they do so once. No field of an application's.
+    memo: dict[Any, Any] = field(init=False, repr=False, default_factory=dict)
 
     def __post_init__(self) -> None:
         _check_common(self)

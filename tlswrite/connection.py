@@ -13,7 +13,7 @@ freed by reference counting alone.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from tlswrite.config import ClientConfig, Mode, ServerConfig
 from tlswrite.crypto.identity import identity_of
@@ -38,6 +38,9 @@ from tlswrite.record.receive import OUT_ROOM, ReceivePath
 from tlswrite.record.send import SendPath
 
 __all__ = ["Buffer", "ConnectionFactory", "TLSConnection"]
+
+_PARTIAL: Final = int(Mode.ENABLE_PARTIAL_WRITE)
+_MOVING: Final = int(Mode.ACCEPT_MOVING_WRITE_BUFFER)
 
 #: Any object with the buffer protocol (collections.abc.Buffer of Python 3.12).
 Buffer = Any
@@ -87,10 +90,9 @@ class TLSConnection(Facts):
             identity_of(server_hostname)
         self.config = config
         self.server_hostname = server_hostname
-        self.send_path = SendPath(
-            partial=bool(config.mode & Mode.ENABLE_PARTIAL_WRITE),
-            moving=bool(config.mode & Mode.ACCEPT_MOVING_WRITE_BUFFER),
-        )
+        # As plain numbers, since arithmetic of flags is slow.
+        mode = int(config.mode)
+        self.send_path = SendPath(partial=bool(mode & _PARTIAL), moving=bool(mode & _MOVING))
         self.receive_path = ReceivePath()
         self._control = Control(self.send_path, self.receive_path)
         self._control.tls12_offered = ProtocolVersion.TLS_1_2 in config.versions

@@ -18,6 +18,7 @@ from tlswrite.tls12 import server as tls12_server
 from tlswrite.tls13 import client as tls13_client
 from tlswrite.tls13 import server as tls13_server
 from tlswrite.tls13.psk import bind
+from tlswrite.tls13.schedule import EarlySecrets
 
 __all__ = ["client_handshake", "negotiate", "server_handshake"]
 
@@ -48,9 +49,9 @@ def client_handshake(
     now = entropy.time()
     if session is None or not still_good(session, config, server_hostname, now):
         session = find_session(config, server_hostname, now)
-    offer = bind(make_offer(config, server_hostname, entropy, session=session))
+    offer, early = bind(make_offer(config, server_hostname, entropy, session=session))
     try:
-        yield from _client_handshake(io, config, server_hostname, entropy, offer)
+        yield from _client_handshake(io, config, server_hostname, entropy, offer, early)
     except BaseException:
         if session is not None and config.session_cache is not None:
             # RFC 5246 §7.2.2: a session whose handshake failed MUST NOT be resumed; nor is one of TLS 1.3 that
@@ -60,13 +61,19 @@ def client_handshake(
 
 
 def _client_handshake(
-    io: HandshakeIO, config: ClientConfig, server_hostname: str | None, entropy: Entropy, offer: Offer
+    io: HandshakeIO,
+    config: ClientConfig,
+    server_hostname: str | None,
+    entropy: Entropy,
+    offer: Offer,
+    early: EarlySecrets | None,
 ) -> HandshakeGenerator:
     send_client_hello(io, offer)
     _, raw = yield WAIT_SH
     hello = ServerHello.parse(raw[4:])
     if _chosen_version(hello, config) == ProtocolVersion.TLS_1_3:
-        yield from tls13_client.ClientHandshake(io, config, server_hostname, entropy, offer).run(hello, raw)
+        handshake = tls13_client.ClientHandshake(io, config, server_hostname, entropy, offer, early)
+        yield from handshake.run(hello, raw)
     else:
         yield from tls12_client.ClientHandshake(io, config, server_hostname, entropy, offer).run(hello, raw)
 

@@ -21,12 +21,15 @@ from tlswrite import limits
 from tlswrite.codec import Reader, u8, u16, u32, vector8, vector16, vector24
 from tlswrite.crypto.suites import SUITES
 from tlswrite.errors import ConfigurationError, DecodeError
-from tlswrite.iana import CipherSuite, ProtocolVersion
+from tlswrite.iana import CipherSuite, ProtocolVersion, name_of
 
 __all__ = ["Session", "SessionCache", "SessionStore"]
 
 #: First byte of an encoded session; another layout gets another number.
 _FORMAT: Final = 1
+
+#: Versions by their number, which is quicker than to make a member of one.
+_VERSIONS: Final[dict[int, ProtocolVersion]] = {each: each for each in ProtocolVersion}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -102,15 +105,15 @@ class Session:
         """obfuscated_ticket_age (RFC 9846 §4.3.11.1)."""
         return (int(max(now - self.issued_at, 0) * 1000) + self.age_add) & 0xFFFFFFFF
 
-    def to_bytes(self) -> bytes:
-        """The session, secret and all; keep it as you would a private key."""
+    def to_bytes(self, secret: bytes | None = None) -> bytes:
+        """The session, secret and all; keep it as you would a private key. `secret` goes before its own."""
         name, alpn = self.server_name, self.alpn
         return b"".join(
             (
                 u8(_FORMAT),
                 u16(self.version),
                 u16(self.suite),
-                vector8(self.secret),
+                vector8(self.secret if secret is None else secret),
                 vector8(self.context),
                 _optional(name),
                 _optional(alpn),
@@ -136,10 +139,13 @@ class Session:
     def _parse(cls, reader: Reader) -> Self:
         if reader.u8() != _FORMAT:
             raise ValueError("another layout")
-        version = ProtocolVersion(reader.u16())
-        suite = CipherSuite(reader.u16())
-        if suite not in SUITES:
-            raise ValueError(f"{suite.name} is not done here")
+        version = _VERSIONS.get(reader.u16())
+        if version is None:
+            raise ValueError("a version that is not known")
+        code = reader.u16()
+        suite = SUITES.get(code)
+        if suite is None:
+            raise ValueError(f"{name_of(CipherSuite, code)} is not done here")
         secret, context = reader.vector8(1), reader.vector8()
         name, alpn = _parse_optional(reader), _parse_optional(reader)
         certificates = reader.sub24()
@@ -148,7 +154,7 @@ class Session:
             chain.append(certificates.vector24(1))
         session = cls(
             version=version,
-            suite=suite,
+            suite=suite.id,
             secret=secret,
             context=context,
             server_name=name,

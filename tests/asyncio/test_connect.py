@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import socket
 import ssl
@@ -105,6 +106,42 @@ async def test_the_first_address_that_answers_is_taken(
 async def test_nobody_listens(closed_port: int) -> None:
     with pytest.raises(ConnectionRefusedError):
         await create_connection(Recorder, "127.0.0.1", closed_port, ssl=CLIENT)
+
+
+@pytest.mark.parametrize("delay", [None, 0.25])
+async def test_what_a_refused_connection_had_is_free_for_the_next(
+    closed_port: int, port: int, delay: float | None
+) -> None:
+    """The next socket has the same number: a writer that was left registered for it would be in its way."""
+    for _ in range(3):
+        with pytest.raises(ConnectionRefusedError):
+            await create_connection(
+                Recorder, "127.0.0.1", closed_port, ssl=CLIENT, happy_eyeballs_delay=delay
+            )
+        transport, recorder = await create_connection(Recorder, "127.0.0.1", port, ssl=CLIENT)
+        await echoes(transport, recorder)
+
+
+async def test_what_a_cancelled_connect_had_is_free_for_the_next(port: int) -> None:
+    with socket.socket() as full, contextlib.ExitStack() as waiting:
+        full.bind(("127.0.0.1", 0))
+        full.listen(0)
+        # Two are taken without anybody to accept them; the third one's answer never comes.
+        for _ in range(2):
+            sock = waiting.enter_context(socket.socket())
+            sock.setblocking(False)
+            sock.connect_ex(full.getsockname())
+        for _ in range(3):
+            connecting = asyncio.ensure_future(
+                create_connection(Recorder, "127.0.0.1", full.getsockname()[1], ssl=CLIENT)
+            )
+            await turns(5)
+            assert not connecting.done()
+            connecting.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await connecting
+            transport, recorder = await create_connection(Recorder, "127.0.0.1", port, ssl=CLIENT)
+            await echoes(transport, recorder)
 
 
 async def test_all_errors_are_told_on_demand(closed_port: int, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -115,6 +115,18 @@ def test_expand_label_is_expand_of_its_encoding(label: bytes, context: bytes, le
     )
 
 
+@given(
+    outputs=st.lists(
+        st.tuples(st.binary(min_size=1, max_size=20), st.binary(max_size=48), st.integers(0, 200)), max_size=4
+    )
+)
+def test_several_labels_of_one_secret(outputs: list[tuple[bytes, bytes, int]]) -> None:
+    secret = bytes(range(48))
+    assert kdf.hkdf_expand_labels("sha384", secret, outputs) == [
+        kdf.hkdf_expand_label("sha384", secret, label, context, length) for label, context, length in outputs
+    ]
+
+
 def test_the_longest_output() -> None:
     # RFC 5869 §2.3: L <= 255*HashLen.
     assert len(kdf.hkdf_expand("sha256", bytes(32), b"", 255 * 32)) == 8160

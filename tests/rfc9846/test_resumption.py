@@ -34,7 +34,7 @@ from tlswrite.messages.finish import NewSessionTicket
 from tlswrite.messages.hello import ClientHello
 from tlswrite.messages.resumption import OfferedPsks, encode_selected_identity
 from tlswrite.session import SessionCache
-from tlswrite.tls13.schedule import KeySchedule
+from tlswrite.tls13.schedule import EarlySecrets, KeySchedule
 
 E = ExtensionType
 CH, SH = HandshakeType.CLIENT_HELLO, HandshakeType.SERVER_HELLO
@@ -131,7 +131,7 @@ class Knowing(HostileServer):
     """A server that knows the key of the session, and resumes."""
 
     def enter_handshake(self, shared_secret: bytes) -> None:
-        self.schedule = KeySchedule(self.suite, b"s" * 32)
+        self.schedule = KeySchedule(self.suite, EarlySecrets(self.suite, b"s" * 32))
         self.schedule.enter_handshake(shared_secret, self.transcript.digest())
 
 

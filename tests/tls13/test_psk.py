@@ -21,7 +21,7 @@ from tlswrite.messages.framing import Joiner
 from tlswrite.messages.hello import ClientHello
 from tlswrite.messages.resumption import OfferedPsks
 from tlswrite.tls13.psk import bind, choose_psk, ticket_messages
-from tlswrite.tls13.schedule import KeySchedule, binder_mac, resumption_psk
+from tlswrite.tls13.schedule import EarlySecrets, KeySchedule, binder_mac, resumption_psk
 from tlswrite.transcript import Transcript
 
 NOW = 1_700_000_000.0
@@ -51,7 +51,7 @@ def test_the_binder_is_the_traces() -> None:
     transcript = trace_transcript()
     transcript.add(step["ClientHello prefix"])
     assert transcript.digest() == step["binder hash"]
-    assert binder_mac(SUITE, trace_psk(), transcript.digest()) == step["finished"]
+    assert binder_mac(SUITE, EarlySecrets(SUITE, trace_psk()), transcript.digest()) == step["finished"]
 
 
 def test_the_traces_hello_resumes() -> None:
@@ -73,7 +73,7 @@ def test_the_handshake_secrets_are_the_traces() -> None:
     transcript = trace_transcript()
     transcript.add(hello)
     transcript.add(message("4", "ServerHello", "server")[0])
-    schedule = KeySchedule(SUITE, trace_psk())
+    schedule = KeySchedule(SUITE, EarlySecrets(SUITE, trace_psk()))
     (handshake,) = steps("4", 'extract secret "handshake"', "server")
     schedule.enter_handshake(handshake["IKM"], transcript.digest())
     (client,) = steps("4", 'derive secret "tls13 c hs traffic"', "server")
@@ -87,7 +87,7 @@ def test_the_handshake_secrets_are_the_traces() -> None:
 
 def test_an_offer_without_a_key_stays_as_it_is() -> None:
     offer = make_offer(client_config(), HOST, SYSTEM)
-    assert bind(offer) is offer
+    assert bind(offer) == (offer, None)
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_a_binder_covers_every_byte_before_it(suite: CipherSuite) -> None:
     made = session(b"", suite=suite, secret=bytes(SUITES[suite].hash_length))
     ticket = issue(config, made)
     assert ticket is not None
-    offer = bind(make_offer(client_config(), HOST, SYSTEM, session=replace(made, ticket=ticket)))
+    offer, _ = bind(make_offer(client_config(), HOST, SYSTEM, session=replace(made, ticket=ticket)))
     data = offer.hello.extension(ExtensionType.PRE_SHARED_KEY)
     assert data is not None and offer.hello.extensions[-1][0] == ExtensionType.PRE_SHARED_KEY
     psks = OfferedPsks.parse(ClientHello.parse(offer.message[4:]).extensions[-1][1])
@@ -131,7 +131,7 @@ def test_the_first_key_that_fits_is_chosen_and_its_binder_alone_is_verified() ->
     digest = Transcript()
     digest.start("sha256")
     digest.add(prefix)
-    good = binder_mac(SUITE, b"k" * 32, digest.digest())
+    good = binder_mac(SUITE, EarlySecrets(SUITE, b"k" * 32), digest.digest())
 
     def choose(*keys: tuple[bytes, bytes]) -> int | None:
         psks = OfferedPsks(tuple((key, 0) for key, _ in keys), tuple(binder for _, binder in keys))

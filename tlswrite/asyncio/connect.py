@@ -148,7 +148,7 @@ async def create_unix_connection(
     if path is not None:
         if sock is not None:
             raise ValueError("path and sock can not be specified at the same time")
-        sock = await _connect_to(loop, socket.AF_UNIX, 0, os.fspath(path))
+        sock = await _connect_to(_Connector(loop), socket.AF_UNIX, 0, os.fspath(path))
     elif sock is None:
         raise ValueError("no path and sock were specified")
     elif sock.family != socket.AF_UNIX or sock.type != socket.SOCK_STREAM:
@@ -280,43 +280,47 @@ async def _connect(
     if local_addr is not None:
         local_host, local_port = _pair(local_addr)
         local_infos = await resolve(loop, local_host, local_port, family, proto, flags)
-    recorder = _Recorder(loop)
+    connector = _Connector(loop)
     try:
         if len(infos) == 1 and local_infos is None:
             # With one address there is nothing to race.
             family, _, proto, _, address = infos[0]
-            return await _connect_to(recorder, family, proto, address)
+            return await _connect_to(connector, family, proto, address)
         return await start_connection(
             infos,
             local_addr_infos=local_infos,
             happy_eyeballs_delay=happy_eyeballs_delay,
             interleave=interleave,
-            loop=cast(asyncio.AbstractEventLoop, recorder),
+            loop=cast(asyncio.AbstractEventLoop, connector),
         )
     except OSError as exc:
         if not all_errors:
             raise
-        errors = recorder.errors
+        errors = connector.errors
         if not errors or local_infos is not None:
             errors.append(exc)
         raise ExceptionGroup("create_connection failed", errors) from None
 
 
-async def _connect_to(
-    loop: asyncio.AbstractEventLoop | _Recorder, family: int, proto: int, address: Any
-) -> socket.socket:
+async def _connect_to(connector: _Connector, family: int, proto: int, address: Any) -> socket.socket:
     sock = socket.socket(family, socket.SOCK_STREAM, proto)
     try:
         sock.setblocking(False)
-        await loop.sock_connect(sock, address)
+        await connector.sock_connect(sock, address)
     except BaseException:
         sock.close()
         raise
     return sock
 
 
-class _Recorder:
-    """The one method of a loop that connects, with a record of failures: the race keeps a summary."""
+class _Connector:
+    """The one method of a loop that connects, with a record of failures: the race keeps a summary.
+
+    The addresses are resolved, which the loops' own `sock_connect` does not know: uvloop's asks its thread pool
+    again, at the price of a third of a handshake.
+    """
+
+    __slots__ = ("_loop", "errors")
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
@@ -324,10 +328,36 @@ class _Recorder:
 
     async def sock_connect(self, sock: socket.socket, address: Any) -> None:
         try:
-            await self._loop.sock_connect(sock, address)
+            if watches_sockets(self._loop):
+                await self._connect(sock, address)
+            else:
+                await self._loop.sock_connect(sock, address)
         except OSError as exc:
             self.errors.append(exc)
             raise
+
+    async def _connect(self, sock: socket.socket, address: Any) -> None:
+        loop = self._loop
+        try:
+            sock.connect(address)
+            return
+        except (BlockingIOError, InterruptedError):
+            pass
+        fd = sock.fileno()
+        answered = loop.create_future()
+        loop.add_writer(fd, _wake, answered)
+        try:
+            await answered
+        finally:
+            loop.remove_writer(fd)
+        error = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if error:
+            raise OSError(error, f"Connect call failed {address}")
+
+
+def _wake(future: asyncio.Future[None]) -> None:
+    if not future.done():
+        future.set_result(None)
 
 
 def _pair(local_addr: tuple[str, int]) -> tuple[str, int]:

@@ -7,8 +7,8 @@ offer, at random places and with random values, and stays the same in the second
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final, TypeVar
 
@@ -45,7 +45,13 @@ _T = TypeVar("_T")
 _NO_LIMIT: Final = MAX_PLAINTEXT + 1
 _TLS_1_2: Final = ProtocolVersion.TLS_1_2
 _PSK_WITH_DHE: Final = ext.encode_psk_key_exchange_modes((PskKeyExchangeMode.psk_dhe_ke,))
-_SIGNATURE_ALGORITHMS_CERT: Final = ext.encode_signature_algorithms(CERT_SCHEMES)
+
+_SERVER_NAME: Final = ExtensionType.SERVER_NAME
+_SUPPORTED_GROUPS: Final = ExtensionType.SUPPORTED_GROUPS
+_SIGNATURE_ALGORITHMS: Final = ExtensionType.SIGNATURE_ALGORITHMS
+_ALPN: Final = ExtensionType.APPLICATION_LAYER_PROTOCOL_NEGOTIATION
+_SUPPORTED_VERSIONS: Final = ExtensionType.SUPPORTED_VERSIONS
+_KEY_SHARE: Final = ExtensionType.KEY_SHARE
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +117,17 @@ class Offer:
 
     def with_binder(self, binder: bytes) -> Offer:
         """The same hello with the binder in its place (RFC 9846 §4.3.11.2)."""
-        return replace(self, message=self.message[: -len(binder)] + binder)
+        message = self.message[: -len(binder)] + binder
+        return Offer(
+            self.hello,
+            message,
+            self.server_name,
+            self.groups,
+            self.shares,
+            self.extension_types,
+            self.session,
+            self.binders_size,
+        )
 
 
 def make_offer(
@@ -127,68 +143,38 @@ def make_offer(
     what it is, TLS 1.2 (RFC 5746 §3.5), and nothing is resumed. A session of TLS 1.3 still wants its binder.
     """
     server_name = sni_name(server_hostname)
-    offered = config.versions if renegotiation_info is None else (ProtocolVersion.TLS_1_2,)
-    new, old = ProtocolVersion.TLS_1_3 in offered, ProtocolVersion.TLS_1_2 in offered
-    versions: tuple[int, ...] = offered
-    suites: tuple[int, ...] = tuple(each for each in config.cipher_suites if SUITES[each].version in offered)
-    if config.mode & Mode.SEND_FALLBACK_SCSV and renegotiation_info is None:
-        suites = (*suites, CipherSuite.TLS_FALLBACK_SCSV)
-    own_groups = config.groups if new else tuple(each for each in config.groups if each in ECDHE_GROUPS)
-    groups: tuple[int, ...] = own_groups
-    schemes: tuple[int, ...] = config.signature_schemes if old else config.tls13_schemes
-    protocols = tuple(protocol.encode() for protocol in config.alpn_protocols)
-    shares: dict[int, KeyShare] = {}
-    if new:
-        chosen = key_share_groups(own_groups, config.key_shares)
-        shares = {group: entropy.generate(group) for group in chosen}
+    tickets = config.session_cache is not None or session is not None
+    plan = _plan(config, renegotiation_info is not None, server_name is not None, tickets)
+    shares: dict[int, KeyShare] = {group: entropy.generate(group) for group in plan.share_groups}
     entries = [(int(group), share.public) for group, share in shares.items()]
+    suites = plan.suites
+    data: dict[int, bytes] = {}
+    if server_name is not None:
+        data[_SERVER_NAME] = ext.encode_server_name(server_name)
+    if renegotiation_info:
+        data[ExtensionType.RENEGOTIATION_INFO] = ext12.encode_renegotiation_info(renegotiation_info)
+    if session is not None and session.version == _TLS_1_2:
+        data[ExtensionType.SESSION_TICKET] = session.ticket
     grease = _Grease(entropy.random(20)) if config.grease else None
     if grease is not None:
         # RFC 8701 §3.1: reserved values where a server has a list to choose from.
         suites = grease.into(suites, grease.value())
-        versions = grease.into(versions, grease.value())
-        schemes = grease.into(schemes, grease.value())
+        versions = grease.into(plan.versions, grease.value())
+        schemes = grease.into(plan.schemes, grease.value())
         # RFC 9846 §4.3.8: shares are in the order of supported_groups.
         group = grease.value()
-        groups = grease.into(groups, group)
-        before = set(groups[: groups.index(group)])
+        groups = grease.into(plan.groups, group)
+        before = groups[: groups.index(group)]
         entries.insert(sum(each in before for each, _ in entries), (group, b"\0"))
-        if protocols:
-            protocols = grease.into(protocols, grease.value().to_bytes(2, "big"))
-    answered: list[tuple[int, bytes]] = []
-    if server_name is not None:
-        answered.append((ExtensionType.SERVER_NAME, ext.encode_server_name(server_name)))
-    if old:
-        answered += _tls12_extensions(renegotiation_info or b"")
-        if config.session_cache is not None or session is not None:
-            # RFC 5077 §3.2: the ticket, or nothing, which asks for one. In a renegotiation too, where nothing is
-            # resumed: GnuTLS sends a ticket there if it did so before, asked or not.
-            ticket = session.ticket if session is not None and session.version == _TLS_1_2 else b""
-            answered.append((ExtensionType.SESSION_TICKET, ticket))
-    if config.status_request:
-        answered.append((ExtensionType.STATUS_REQUEST, ext.encode_status_request()))
-    answered.append((ExtensionType.SUPPORTED_GROUPS, ext.encode_supported_groups(groups)))
-    answered.append((ExtensionType.SIGNATURE_ALGORITHMS, ext.encode_signature_algorithms(schemes)))
-    answered.append((ExtensionType.SIGNATURE_ALGORITHMS_CERT, _SIGNATURE_ALGORITHMS_CERT))
-    if protocols:
-        answered.append((ExtensionType.APPLICATION_LAYER_PROTOCOL_NEGOTIATION, ext.encode_alpn(protocols)))
-    if config.max_fragment_length is not None:
-        data = ext12.encode_max_fragment_length(config.max_fragment_length)
-        answered.append((ExtensionType.MAX_FRAGMENT_LENGTH, data))
-    limit = config.record_size_limit
-    answered.append(
-        (ExtensionType.RECORD_SIZE_LIMIT, ext.encode_record_size_limit(_NO_LIMIT if limit is None else limit))
-    )
-    if new:
-        if config.post_handshake_auth:
-            answered.append((ExtensionType.POST_HANDSHAKE_AUTH, ext.encode_post_handshake_auth()))
-        answered.append((ExtensionType.SUPPORTED_VERSIONS, ext.encode_supported_versions_client(versions)))
-        if config.session_cache is not None or session is not None:
-            # RFC 9846 §4.3.9: with a key exchange, or not at all; it also asks for tickets.
-            answered.append((ExtensionType.PSK_KEY_EXCHANGE_MODES, _PSK_WITH_DHE))
-        answered.append((ExtensionType.KEY_SHARE, ext.encode_key_share_client(entries)))
-    extension_types = frozenset(code for code, _ in answered)
-    extensions = tuple(answered)
+        data[_SUPPORTED_GROUPS] = ext.encode_supported_groups(groups)
+        data[_SIGNATURE_ALGORITHMS] = ext.encode_signature_algorithms(schemes)
+        data[_SUPPORTED_VERSIONS] = ext.encode_supported_versions_client(versions)
+        if plan.protocols:
+            protocols = grease.into(plan.protocols, grease.value().to_bytes(2, "big"))
+            data[_ALPN] = ext.encode_alpn(protocols)
+    data[_KEY_SHARE] = ext.encode_key_share_client(entries)
+    extensions: Extensions = tuple([(code, data.get(code, constant)) for code, constant in plan.extensions])
+    extension_types = plan.extension_types
     if grease is not None:
         # RFC 8701 §3.1: one extension without and one with content, of two types. Never in the last place:
         # there are servers that fail at a last extension that is empty.
@@ -205,13 +191,98 @@ def make_offer(
         extension_types |= {ExtensionType.PRE_SHARED_KEY}
     hello = ClientHello(
         random=entropy.random(32),
-        session_id=_session_id(config, session, entropy, new=new),
+        session_id=_session_id(config, session, entropy, new=plan.new),
         cipher_suites=suites,
         extensions=extensions,
     )
     return Offer(
-        hello, hello.encode(), server_name, own_groups, shares, extension_types, session, binders_size
+        hello, hello.encode(), server_name, plan.groups, shares, extension_types, session, binders_size
     )
+
+
+class _Plan:
+    """What the offers of one configuration have in common, worked out once.
+
+    `extensions` are all in their order, with what they say unless the connection, or GREASE, has its own to say.
+    """
+
+    __slots__ = (
+        "extension_types",
+        "extensions",
+        "groups",
+        "new",
+        "protocols",
+        "schemes",
+        "share_groups",
+        "suites",
+        "versions",
+    )
+
+    def __init__(self, config: ClientConfig, renegotiates: bool, named: bool, tickets: bool) -> None:
+        # RFC 5746 §3.5: a hello that renegotiates keeps the version, TLS 1.2.
+        self.versions = config.versions if not renegotiates else (_TLS_1_2,)
+        #: Whether TLS 1.3 is among them.
+        self.new = new = ProtocolVersion.TLS_1_3 in self.versions
+        old = _TLS_1_2 in self.versions
+        suites: tuple[int, ...] = tuple(
+            each for each in config.cipher_suites if SUITES[each].version in self.versions
+        )
+        if config.mode & Mode.SEND_FALLBACK_SCSV and not renegotiates:
+            suites = (*suites, CipherSuite.TLS_FALLBACK_SCSV)
+        self.suites = suites
+        self.groups = config.groups if new else tuple(each for each in config.groups if each in ECDHE_GROUPS)
+        self.schemes = config.signature_schemes if old else config.tls13_schemes
+        self.protocols = tuple(protocol.encode() for protocol in config.alpn_protocols)
+        self.share_groups = key_share_groups(self.groups, config.key_shares) if new else ()
+        self.extensions = tuple(self._extensions(config, named, tickets, new=new, old=old))
+        self.extension_types = frozenset(code for code, _ in self.extensions)
+
+    def _extensions(
+        self, config: ClientConfig, named: bool, tickets: bool, *, new: bool, old: bool
+    ) -> Iterator[tuple[int, bytes]]:
+        if named:
+            yield _SERVER_NAME, b""
+        if old:
+            # RFC 7627 §5.2: in every ClientHello that offers TLS 1.2.
+            yield ExtensionType.EXTENDED_MAIN_SECRET, ext12.encode_extended_main_secret()
+            # RFC 5746 §3.4: an empty extension, or the signalling suite, in an initial hello; §3.5: the
+            # verify_data of the last handshake in one that renegotiates.
+            yield ExtensionType.RENEGOTIATION_INFO, ext12.encode_renegotiation_info(b"")
+            # RFC 8422 §5.1.2: a client that offers ECC suites and this extension MUST list uncompressed.
+            yield ExtensionType.EC_POINT_FORMATS, ext12.encode_ec_point_formats((ECPointFormat.uncompressed,))
+            if tickets:
+                # RFC 5077 §3.2: the ticket, or nothing, which asks for one. In a renegotiation too, where nothing
+                # is resumed: GnuTLS sends a ticket there if it did so before, asked or not.
+                yield ExtensionType.SESSION_TICKET, b""
+        if config.status_request:
+            yield ExtensionType.STATUS_REQUEST, ext.encode_status_request()
+        yield _SUPPORTED_GROUPS, ext.encode_supported_groups(self.groups)
+        yield _SIGNATURE_ALGORITHMS, ext.encode_signature_algorithms(self.schemes)
+        yield ExtensionType.SIGNATURE_ALGORITHMS_CERT, ext.encode_signature_algorithms(CERT_SCHEMES)
+        if self.protocols:
+            yield _ALPN, ext.encode_alpn(self.protocols)
+        if config.max_fragment_length is not None:
+            data = ext12.encode_max_fragment_length(config.max_fragment_length)
+            yield ExtensionType.MAX_FRAGMENT_LENGTH, data
+        limit = config.record_size_limit
+        data = ext.encode_record_size_limit(_NO_LIMIT if limit is None else limit)
+        yield ExtensionType.RECORD_SIZE_LIMIT, data
+        if new:
+            if config.post_handshake_auth:
+                yield ExtensionType.POST_HANDSHAKE_AUTH, ext.encode_post_handshake_auth()
+            yield _SUPPORTED_VERSIONS, ext.encode_supported_versions_client(self.versions)
+            if tickets:
+                # RFC 9846 §4.3.9: with a key exchange, or not at all; it also asks for tickets.
+                yield ExtensionType.PSK_KEY_EXCHANGE_MODES, _PSK_WITH_DHE
+            yield _KEY_SHARE, b""
+
+
+def _plan(config: ClientConfig, renegotiates: bool, named: bool, tickets: bool) -> _Plan:
+    kind = (renegotiates, named, tickets)
+    plan: _Plan | None = config.memo.get(kind)
+    if plan is None:
+        plan = config.memo[kind] = _Plan(config, renegotiates, named, tickets)
+    return plan
 
 
 def _session_id(config: ClientConfig, session: Session | None, entropy: Entropy, *, new: bool) -> bytes:
@@ -231,19 +302,6 @@ def _pre_shared_key(session: Session, now: float) -> OfferedPsks:
 def _split(extensions: Extensions, binders_size: int) -> tuple[Extensions, Extensions]:
     """The extensions, and pre_shared_key on its own where there is one."""
     return (extensions[:-1], extensions[-1:]) if binders_size else (extensions, ())
-
-
-def _tls12_extensions(renegotiation_info: bytes) -> tuple[tuple[int, bytes], ...]:
-    """What only TLS 1.2 answers."""
-    return (
-        # RFC 7627 §5.2: in every ClientHello that offers TLS 1.2.
-        (ExtensionType.EXTENDED_MAIN_SECRET, ext12.encode_extended_main_secret()),
-        # RFC 5746 §3.4: an empty extension, or the signalling suite, in an initial hello; §3.5: the
-        # verify_data of the last handshake in one that renegotiates.
-        (ExtensionType.RENEGOTIATION_INFO, ext12.encode_renegotiation_info(renegotiation_info)),
-        # RFC 8422 §5.1.2: a client that offers ECC suites and this extension MUST list uncompressed.
-        (ExtensionType.EC_POINT_FORMATS, ext12.encode_ec_point_formats((ECPointFormat.uncompressed,))),
-    )
 
 
 def check_solicited(extensions: Extensions, offered: Collection[int]) -> None:

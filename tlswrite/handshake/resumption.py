@@ -7,6 +7,7 @@ a full one. A session that is foreign, expired, altered or of other settings is 
 from __future__ import annotations
 
 import ssl
+from functools import lru_cache
 from typing import Final
 
 from tlswrite import limits
@@ -54,6 +55,7 @@ def session_key(config: ClientConfig, server_hostname: str | None) -> bytes:
     return client_context(config) + (server_hostname or "").encode()
 
 
+@lru_cache(maxsize=128)
 def _digest(*parts: bytes) -> bytes:
     digest = new_hash(_HASH)
     for part in parts:
@@ -96,11 +98,11 @@ def still_good(session: Session, config: ClientConfig, server_hostname: str | No
 # ---- the server -------------------------------------------------------------------------------------
 
 
-def issue(config: ServerConfig, session: Session) -> bytes | None:
-    """The ticket of a session; None where none is issued."""
+def issue(config: ServerConfig, session: Session, secret: bytes | None = None) -> bytes | None:
+    """The ticket of a session, with `secret` for its own where given; None where none is issued."""
     if config.ticket_keys is None or not config.tickets:
         return None
-    plaintext = session.to_bytes()
+    plaintext = session.to_bytes(secret)
     if len(plaintext) > limits.MAX_TICKET - _TICKET_OVERHEAD:
         # A client with a chain this long does without: it would show the ticket in every hello.
         return None

@@ -13,7 +13,20 @@ from collections.abc import Sequence
 from enum import Enum
 from typing import Final
 
-from tlswrite.codec import Reader, encode_u16s, parse_u16s, u8, u16, u32, vector8, vector16, vector24
+from tlswrite.codec import (
+    Reader,
+    encode_u16s,
+    only_u16,
+    only_vector8,
+    only_vector16,
+    parse_u16s,
+    u8,
+    u16,
+    u32,
+    vector8,
+    vector16,
+    vector24,
+)
 from tlswrite.errors import DecodeError, IllegalParameter
 from tlswrite.iana import CertificateStatusType, ExtensionType, NameType, name_of
 from tlswrite.limits import MAX_EXTENSIONS, MAX_OCSP_RESPONSE, MIN_RECORD_SIZE_LIMIT
@@ -133,9 +146,7 @@ def parse_server_name(data: bytes) -> str | None:
     Names of other types are skipped, as is a literal address, which the RFC does not permit but deployed
     clients send: such a client is served as if it had named nothing.
     """
-    reader = Reader(data)
-    names = reader.sub16(1)
-    reader.finish()
+    names = Reader(only_vector16(data, 1))
     host: bytes | None = None
     seen: set[int] = set()
     while not names.at_end():
@@ -178,9 +189,7 @@ _ADDRESS: Final = re.compile(rb"[0-9]{1,3}(?:\.[0-9]{1,3}){3}|\[?[0-9A-Fa-f:]*:[
 
 def parse_alpn(data: bytes) -> tuple[bytes, ...]:
     """The protocols that a client offers, most preferred first (RFC 7301 §3.1)."""
-    reader = Reader(data)
-    names = reader.sub16(2)
-    reader.finish()
+    names = Reader(only_vector16(data, 2))
     protocols = []
     while not names.at_end():
         protocols.append(names.vector8(1))
@@ -209,10 +218,7 @@ def encode_alpn_server(protocol: bytes) -> bytes:
 
 def parse_supported_versions_client(data: bytes) -> tuple[int, ...]:
     """The versions that a client offers, most preferred first (RFC 9846 §4.3.1)."""
-    reader = Reader(data)
-    versions = reader.vector8(2, 254)
-    reader.finish()
-    return parse_u16s(versions)
+    return parse_u16s(only_vector8(data, 2, 254))
 
 
 def encode_supported_versions_client(versions: Sequence[int]) -> bytes:
@@ -221,7 +227,7 @@ def encode_supported_versions_client(versions: Sequence[int]) -> bytes:
 
 def parse_supported_versions_server(data: bytes) -> int:
     """selected_version of a ServerHello or HelloRetryRequest (RFC 9846 §4.3.1)."""
-    return _only_u16(data)
+    return only_u16(data)
 
 
 def encode_supported_versions_server(version: int) -> bytes:
@@ -230,10 +236,7 @@ def encode_supported_versions_server(version: int) -> bytes:
 
 def parse_supported_groups(data: bytes) -> tuple[int, ...]:
     """named_group_list, most preferred first (RFC 9846 §4.3.7)."""
-    reader = Reader(data)
-    groups = reader.vector16(2)
-    reader.finish()
-    return parse_u16s(groups)
+    return parse_u16s(only_vector16(data, 2))
 
 
 def encode_supported_groups(groups: Sequence[int]) -> bytes:
@@ -242,10 +245,7 @@ def encode_supported_groups(groups: Sequence[int]) -> bytes:
 
 def parse_signature_algorithms(data: bytes) -> tuple[int, ...]:
     """The schemes of signature_algorithms(_cert), most preferred first (RFC 9846 §4.3.3)."""
-    reader = Reader(data)
-    schemes = reader.vector16(2, 0xFFFE)
-    reader.finish()
-    return parse_u16s(schemes)
+    return parse_u16s(only_vector16(data, 2, 0xFFFE))
 
 
 def encode_signature_algorithms(schemes: Sequence[int]) -> bytes:
@@ -257,9 +257,7 @@ def encode_signature_algorithms(schemes: Sequence[int]) -> bytes:
 
 def parse_key_share_client(data: bytes) -> tuple[tuple[int, bytes], ...]:
     """client_shares: group and key_exchange of each, most preferred first (RFC 9846 §4.3.8); may be empty."""
-    reader = Reader(data)
-    entries = reader.sub16()
-    reader.finish()
+    entries = Reader(only_vector16(data))
     shares = []
     while not entries.at_end():
         shares.append((entries.u16(), entries.vector16(1)))
@@ -287,7 +285,7 @@ def encode_key_share_server(group: int, key_exchange: bytes) -> bytes:
 
 def parse_key_share_hello_retry(data: bytes) -> int:
     """selected_group of a HelloRetryRequest (RFC 9846 §4.3.8)."""
-    return _only_u16(data)
+    return only_u16(data)
 
 
 def encode_key_share_hello_retry(group: int) -> bytes:
@@ -296,10 +294,7 @@ def encode_key_share_hello_retry(group: int) -> bytes:
 
 def parse_cookie(data: bytes) -> bytes:
     """cookie (RFC 9846 §4.3.2)."""
-    reader = Reader(data)
-    cookie = reader.vector16(1)
-    reader.finish()
-    return cookie
+    return only_vector16(data, 1)
 
 
 def encode_cookie(cookie: bytes) -> bytes:
@@ -311,7 +306,7 @@ def encode_cookie(cookie: bytes) -> bytes:
 
 def parse_record_size_limit(data: bytes) -> int:
     """The largest record the peer takes, in bytes of TLSInnerPlaintext (RFC 8449 §4)."""
-    limit = _only_u16(data)
+    limit = only_u16(data)
     # RFC 8449 §4: a value smaller than 64 MUST be refused with "illegal_parameter".
     if limit < MIN_RECORD_SIZE_LIMIT:
         raise IllegalParameter(f"record_size_limit of {limit} is under {MIN_RECORD_SIZE_LIMIT}")
@@ -327,10 +322,7 @@ def encode_record_size_limit(limit: int) -> bytes:
 
 def parse_psk_key_exchange_modes(data: bytes) -> tuple[int, ...]:
     """ke_modes (RFC 9846 §4.3.9)."""
-    reader = Reader(data)
-    modes = reader.vector8(1)
-    reader.finish()
-    return tuple(modes)
+    return tuple(only_vector8(data, 1))
 
 
 def encode_psk_key_exchange_modes(modes: Sequence[int]) -> bytes:
@@ -363,9 +355,7 @@ def encode_early_data_ticket(size: int) -> bytes:
 
 def parse_certificate_authorities(data: bytes) -> tuple[bytes, ...]:
     """Distinguished names in DER (RFC 9846 §4.3.4)."""
-    reader = Reader(data)
-    names = reader.sub16(3)
-    reader.finish()
+    names = Reader(only_vector16(data, 3))
     authorities = []
     while not names.at_end():
         authorities.append(names.vector16(1))
@@ -440,12 +430,6 @@ def encode_certificate_status(response: bytes) -> bytes:
 # ---- helpers --------------------------------------------------------------------------------------
 
 
-def _only_u16(data: bytes) -> int:
-    reader = Reader(data)
-    value = reader.u16()
-    reader.finish()
-    return value
-
-
 def _empty(data: bytes) -> None:
-    Reader(data).finish()
+    if data:
+        Reader(data).finish()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from tlswrite.codec import Reader, u8, vector8
+from tlswrite.codec import Reader, only_vector8, u8, vector8
 from tlswrite.errors import IllegalParameter
 
 __all__ = [
@@ -22,10 +22,7 @@ __all__ = [
 
 def parse_ec_point_formats(data: bytes) -> tuple[int, ...]:
     """ec_point_format_list (RFC 8422 §5.1.2)."""
-    reader = Reader(data)
-    formats = reader.vector8(1)
-    reader.finish()
-    return tuple(formats)
+    return tuple(only_vector8(data, 1))
 
 
 def encode_ec_point_formats(formats: Sequence[int]) -> bytes:
@@ -43,10 +40,7 @@ def encode_extended_main_secret() -> bytes:
 
 def parse_renegotiation_info(data: bytes) -> bytes:
     """renegotiated_connection: verify_data of the last handshake, empty in a first one (RFC 5746 §3.2)."""
-    reader = Reader(data)
-    info = reader.vector8()
-    reader.finish()
-    return info
+    return only_vector8(data)
 
 
 def encode_renegotiation_info(info: bytes) -> bytes:

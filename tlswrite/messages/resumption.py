@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Self
 
-from tlswrite.codec import Reader, u16, u32, vector8, vector16
+from tlswrite.codec import Reader, only_u16, u16, u32, vector8, vector16
 from tlswrite.errors import IllegalParameter
 
 __all__ = ["OfferedPsks", "encode_selected_identity", "parse_selected_identity"]
@@ -51,10 +51,7 @@ class OfferedPsks:
 
 def parse_selected_identity(data: bytes) -> int:
     """selected_identity of a ServerHello: the index of the key that the server chose."""
-    reader = Reader(data)
-    selected = reader.u16()
-    reader.finish()
-    return selected
+    return only_u16(data)
 
 
 def encode_selected_identity(selected: int) -> bytes:

@@ -63,7 +63,7 @@ from tlswrite.tls13.protection import (
     new_sealer,
 )
 from tlswrite.tls13.psk import bind
-from tlswrite.tls13.schedule import KeySchedule
+from tlswrite.tls13.schedule import EarlySecrets, KeySchedule
 from tlswrite.transcript import Transcript
 
 __all__ = ["ClientHandshake"]
@@ -76,12 +76,13 @@ WAIT_CERT_CR = Wait("WAIT_CERT_CR", HandshakeType.CERTIFICATE_REQUEST, Handshake
 class ClientHandshake:
     """What the steps of one handshake share. It lives as long as its generator.
 
-    `offer` was sent in the ClientHello; `run` begins with the server's answer to it.
+    `offer` was sent in the ClientHello, `early` comes from its pre-shared key. `run` begins with the answer.
     """
 
     __slots__ = (
         "alpn",
         "config",
+        "early",
         "entropy",
         "group",
         "io",
@@ -115,9 +116,11 @@ class ClientHandshake:
         server_hostname: str | None,
         entropy: Entropy,
         offer: Offer,
+        early: EarlySecrets | None = None,
     ) -> None:
         self.io = io
         self.offer = offer
+        self.early = early
         self.config = config
         self.server_hostname = server_hostname
         self.entropy = entropy
@@ -169,8 +172,7 @@ class ClientHandshake:
             self.suite = suite
             self.transcript.start(suite.hash_name)
         self.transcript.add(raw)
-        session = self.session
-        schedule = self.schedule = KeySchedule(suite, None if session is None else session.secret)
+        schedule = self.schedule = KeySchedule(suite, None if self.session is None else self.early)
         schedule.enter_handshake(shared_secret, self.transcript.digest())
         log_handshake_secrets(self.config.keylog, self.offer.hello.random, schedule)
         self.opener = new_opener(suite, schedule.server_handshake)
@@ -197,7 +199,7 @@ class ClientHandshake:
         self.transcript.start(self.suite.hash_name)
         self.transcript.retry()
         self.transcript.add(raw)
-        self.offer = bind(offer, self.transcript)
+        self.offer, self.early = bind(offer, self.transcript)
         self.transcript.add(self.offer.message)
         if self.config.middlebox_compatibility:
             # RFC 9846 §E.4: immediately before the second flight, here the second ClientHello.

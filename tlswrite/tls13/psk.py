@@ -7,7 +7,6 @@ with early data.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
 from tlswrite import limits
 from tlswrite.config import ServerConfig
@@ -18,26 +17,27 @@ from tlswrite.handshake.resumption import issue, redeem
 from tlswrite.messages.finish import NewSessionTicket
 from tlswrite.messages.resumption import OfferedPsks
 from tlswrite.session import Session
-from tlswrite.tls13.schedule import binder_mac, resumption_psk, verify_binder
+from tlswrite.tls13.schedule import EarlySecrets, binder_mac, resumption_psk, verify_binder
 from tlswrite.transcript import Transcript
 
 __all__ = ["bind", "choose_psk", "ticket_messages"]
 
 
-def bind(offer: Offer, transcript: Transcript | None = None) -> Offer:
-    """The offer with its binder, if it has a pre-shared key (RFC 9846 §4.3.11.2).
+def bind(offer: Offer, transcript: Transcript | None = None) -> tuple[Offer, EarlySecrets | None]:
+    """The offer with its binder, and what its pre-shared key gives, if it has one (RFC 9846 §4.3.11.2).
 
     `transcript` is that of the first ClientHello and the HelloRetryRequest, where there was one.
     """
     session = offer.session
     if session is None or not offer.binders_size:
-        return offer
+        return offer, None
     suite = SUITES[session.suite]
     if transcript is None:
         transcript = Transcript()
         transcript.start(suite.hash_name)
     digest = _truncated_digest(transcript, offer.message, offer.binders_size)
-    return offer.with_binder(binder_mac(suite, session.secret, digest))
+    early = EarlySecrets(suite, session.secret)
+    return offer.with_binder(binder_mac(suite, early, digest)), early
 
 
 def choose_psk(
@@ -48,8 +48,8 @@ def choose_psk(
     config: ServerConfig,
     now: float,
     fits: Callable[[Session], bool],
-) -> tuple[int, Session] | None:
-    """The first of a client's keys that is a ticket of ours and fits: its index, and the session.
+) -> tuple[int, Session, EarlySecrets] | None:
+    """The first of a client's keys that is a ticket of ours and fits: its index, the session, what its key gives.
 
     `raw` is the ClientHello that `transcript` does not yet have. Raises DecryptError for a wrong binder.
     """
@@ -58,8 +58,9 @@ def choose_psk(
         if session is not None and fits(session):
             # RFC 9846 §4.3.11: the binder of the chosen key MUST be validated, and SHOULD be the only one.
             digest = _truncated_digest(transcript, raw, psks.binders_size)
-            verify_binder(suite, session.secret, digest, psks.binders[index])
-            return index, session
+            early = EarlySecrets(suite, session.secret)
+            verify_binder(suite, early, digest, psks.binders[index])
+            return index, session, early
     return None
 
 
@@ -72,7 +73,7 @@ def ticket_messages(
         # RFC 9846 §4.7.1: a nonce that is unique on the connection, and a fresh ticket_age_add.
         nonce = bytes((number,))
         secret = resumption_psk(SUITES[session.suite], resumption_secret, nonce)
-        ticket = issue(config, replace(session, secret=secret))
+        ticket = issue(config, session, secret)
         if ticket is None:
             break
         age_add = int.from_bytes(entropy.random(4), "big")

@@ -10,11 +10,20 @@ from __future__ import annotations
 from functools import cache
 from typing import Final
 
-from tlswrite.crypto.kdf import compare, hash_empty, hkdf_expand_label, hkdf_extract, hmac_digest, new_hash
+from tlswrite.crypto.kdf import (
+    compare,
+    hash_empty,
+    hkdf_expand_label,
+    hkdf_expand_labels,
+    hkdf_extract,
+    hmac_digest,
+    new_hash,
+)
 from tlswrite.crypto.suites import Suite
 from tlswrite.errors import DecodeError, DecryptError
 
 __all__ = [
+    "EarlySecrets",
     "KeySchedule",
     "binder_mac",
     "derive_secret",
@@ -47,7 +56,7 @@ EXPORTER: Final = b"exporter"
 class KeySchedule:
     """The secrets of one handshake; `enter_handshake`, then `enter_application`, in that order.
 
-    `psk` is the pre-shared key of a session that is resumed.
+    `early` comes from the pre-shared key of a session that is resumed.
     """
 
     __slots__ = (
@@ -61,15 +70,9 @@ class KeySchedule:
         "suite",
     )
 
-    def __init__(self, suite: Suite, psk: bytes | None = None) -> None:
+    def __init__(self, suite: Suite, early: EarlySecrets | None = None) -> None:
         self.suite = suite
-        self._early_derived = (
-            _early_derived(suite.hash_name)
-            if psk is None
-            else derive_secret(
-                suite.hash_name, _early_secret(suite, psk), DERIVED, hash_empty(suite.hash_name)
-            )
-        )
+        self._early_derived = _early_derived(suite.hash_name) if early is None else early.derived
         self._secret = b""
         self.client_handshake = b""
         self.server_handshake = b""
@@ -81,22 +84,51 @@ class KeySchedule:
         """Handshake Secret and its traffic secrets; the transcript is ClientHello...ServerHello."""
         name = self.suite.hash_name
         secret = hkdf_extract(name, self._early_derived, shared_secret)
-        self.client_handshake = derive_secret(name, secret, CLIENT_HANDSHAKE_TRAFFIC, transcript_hash)
-        self.server_handshake = derive_secret(name, secret, SERVER_HANDSHAKE_TRAFFIC, transcript_hash)
-        self._secret = derive_secret(name, secret, DERIVED, hash_empty(name))
+        size = self.suite.hash_length
+        # Three times Derive-Secret.
+        self.client_handshake, self.server_handshake, self._secret = hkdf_expand_labels(
+            name,
+            secret,
+            (
+                (CLIENT_HANDSHAKE_TRAFFIC, transcript_hash, size),
+                (SERVER_HANDSHAKE_TRAFFIC, transcript_hash, size),
+                (DERIVED, hash_empty(name), size),
+            ),
+        )
 
     def enter_application(self, transcript_hash: bytes) -> None:
         """Main Secret and what hangs on it; the transcript is ClientHello...server Finished."""
         name = self.suite.hash_name
-        secret = hkdf_extract(name, self._secret, bytes(self.suite.hash_length))
-        self.client_application = derive_secret(name, secret, CLIENT_APPLICATION_TRAFFIC, transcript_hash)
-        self.server_application = derive_secret(name, secret, SERVER_APPLICATION_TRAFFIC, transcript_hash)
-        self.exporter = derive_secret(name, secret, EXPORTER_MAIN, transcript_hash)
+        size = self.suite.hash_length
+        secret = hkdf_extract(name, self._secret, bytes(size))
+        self.client_application, self.server_application, self.exporter = hkdf_expand_labels(
+            name,
+            secret,
+            (
+                (CLIENT_APPLICATION_TRAFFIC, transcript_hash, size),
+                (SERVER_APPLICATION_TRAFFIC, transcript_hash, size),
+                (EXPORTER_MAIN, transcript_hash, size),
+            ),
+        )
         self._secret = secret
 
     def resumption(self, transcript_hash: bytes) -> bytes:
         """resumption_secret; the transcript is ClientHello...client Finished."""
         return derive_secret(self.suite.hash_name, self._secret, RESUMPTION_MAIN, transcript_hash)
+
+
+class EarlySecrets:
+    """What hangs on the Early Secret of a pre-shared key: the key of its binder, and where the schedule goes on."""
+
+    __slots__ = ("binder_key", "derived")
+
+    def __init__(self, suite: Suite, psk: bytes) -> None:
+        name, size = suite.hash_name, suite.hash_length
+        secret = hkdf_extract(name, bytes(size), psk)
+        nothing = hash_empty(name)
+        self.binder_key, self.derived = hkdf_expand_labels(
+            name, secret, ((RESUMPTION_BINDER, nothing, size), (DERIVED, nothing, size))
+        )
 
 
 def derive_secret(hash_name: str, secret: bytes, label: bytes, transcript_hash: bytes) -> bytes:
@@ -106,11 +138,10 @@ def derive_secret(hash_name: str, secret: bytes, label: bytes, transcript_hash: 
 
 def traffic_keys(suite: Suite, secret: bytes) -> tuple[bytes, bytes]:
     """Write key and write IV of a traffic secret (RFC 9846 §7.3)."""
-    name = suite.hash_name
-    return (
-        hkdf_expand_label(name, secret, KEY, b"", suite.key_length),
-        hkdf_expand_label(name, secret, IV, b"", suite.iv_length),
+    key, iv = hkdf_expand_labels(
+        suite.hash_name, secret, ((KEY, b"", suite.key_length), (IV, b"", suite.iv_length))
     )
+    return key, iv
 
 
 def next_application_secret(suite: Suite, secret: bytes) -> bytes:
@@ -149,22 +180,16 @@ def resumption_psk(suite: Suite, resumption_secret: bytes, nonce: bytes) -> byte
     return hkdf_expand_label(suite.hash_name, resumption_secret, RESUMPTION, nonce, suite.hash_length)
 
 
-def binder_mac(suite: Suite, psk: bytes, transcript_hash: bytes) -> bytes:
+def binder_mac(suite: Suite, early: EarlySecrets, transcript_hash: bytes) -> bytes:
     """The binder of a resumption key (RFC 9846 §4.3.11.2); the transcript ends with the truncated ClientHello."""
-    early = _early_secret(suite, psk)
-    key = derive_secret(suite.hash_name, early, RESUMPTION_BINDER, hash_empty(suite.hash_name))
-    return finished_mac(suite, key, transcript_hash)
+    return finished_mac(suite, early.binder_key, transcript_hash)
 
 
-def verify_binder(suite: Suite, psk: bytes, transcript_hash: bytes, binder: bytes) -> None:
+def verify_binder(suite: Suite, early: EarlySecrets, transcript_hash: bytes, binder: bytes) -> None:
     """Raises DecryptError where a client's binder is not what it must be."""
-    if not compare(binder, binder_mac(suite, psk, transcript_hash)):
+    if not compare(binder, binder_mac(suite, early, transcript_hash)):
         # RFC 9846 §4.3.11: a binder that does not validate: MUST abort; §6.2: "decrypt_error".
         raise DecryptError("the binder of the client's pre-shared key does not verify")
-
-
-def _early_secret(suite: Suite, psk: bytes) -> bytes:
-    return hkdf_extract(suite.hash_name, bytes(suite.hash_length), psk)
 
 
 @cache

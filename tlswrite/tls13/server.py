@@ -66,7 +66,7 @@ from tlswrite.tls13.protection import (
     new_sealer,
 )
 from tlswrite.tls13.psk import choose_psk, ticket_messages
-from tlswrite.tls13.schedule import KeySchedule
+from tlswrite.tls13.schedule import EarlySecrets, KeySchedule
 from tlswrite.transcript import Transcript
 
 __all__ = ["ServerHandshake"]
@@ -90,6 +90,7 @@ class ServerHandshake:
         "client_random",
         "config",
         "credentials",
+        "early",
         "entropy",
         "group",
         "io",
@@ -129,6 +130,7 @@ class ServerHandshake:
         #: The session that is resumed, and the index of its key in the client's list.
         self.session: Session | None = None
         self.selected_psk = 0
+        self.early: EarlySecrets | None = None
 
     def run(self, hello: ClientHello, raw: bytes) -> HandshakeGenerator:
         """All steps, in the order of RFC 9846 §2, from the ClientHello on; `raw` is its bytes."""
@@ -188,7 +190,7 @@ class ServerHandshake:
         now = self.entropy.time()
         found = choose_psk(offer.psks, raw, self.transcript, self.suite, config, now, self.session_fits)
         if found is not None:
-            self.selected_psk, self.session = found
+            self.selected_psk, self.session, self.early = found
             self.peer_chain = self.session.peer_chain
 
     def session_fits(self, session: Session) -> bool:
@@ -237,8 +239,7 @@ class ServerHandshake:
             (ExtensionType.KEY_SHARE, ext.encode_key_share_server(self.group, public)),
             _TLS_1_3,
         )
-        session = self.session
-        if session is not None:
+        if self.session is not None:
             selected = encode_selected_identity(self.selected_psk)
             extensions = (*extensions, (ExtensionType.PRE_SHARED_KEY, selected))
         server_hello = ServerHello(
@@ -251,7 +252,7 @@ class ServerHandshake:
         self.transcript.add(server_hello)
         io.send(server_hello)
         self.send_compatibility_ccs(hello)
-        schedule = self.schedule = KeySchedule(suite, None if session is None else session.secret)
+        schedule = self.schedule = KeySchedule(suite, self.early)
         schedule.enter_handshake(shared_secret, self.transcript.digest())
         log_handshake_secrets(self.config.keylog, self.client_random, schedule)
         if self.offer.record_size_limit is not None:
