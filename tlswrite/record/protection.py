@@ -9,8 +9,9 @@ A sealer grows a record by its `overhead` over content and padding.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final
 
 from tlswrite import limits
 from tlswrite.crypto.aead import INVALID_TAG, new_aead
@@ -31,8 +32,10 @@ _NO_SLOTS: Final[dict[int, Slot]] = {}
 _TYPES: Final = tuple(bytes((value,)) for value in range(256))
 
 
-class Sealer(Protocol):
+class Sealer(ABC):
     """Protects the records of one direction under one key."""
+
+    __slots__ = ("max_content", "overhead", "padded", "record_limit", "sequence")
 
     sequence: int
     record_limit: int
@@ -42,9 +45,11 @@ class Sealer(Protocol):
     overhead: int
     padded: bool
 
+    @abstractmethod
     def seal(self, content_type: int, content: bytes | memoryview) -> bytes:
         """One whole record, header included."""
 
+    @abstractmethod
     def seal_run(self, content: memoryview, at: int, window: Window, end: int, records: int) -> int:
         """Stage application data `content[at:]` in `window` from `end` on and seal it in place.
 
@@ -53,8 +58,10 @@ class Sealer(Protocol):
         """
 
 
-class Opener(Protocol):
+class Opener(ABC):
     """Opens the records of one direction under one key."""
+
+    __slots__ = ("content_type", "mark", "max_fragment", "protects_all", "sequence")
 
     sequence: int
     #: Type of the last record opened, and where its content begins in the output.
@@ -65,6 +72,7 @@ class Opener(Protocol):
     #: Every record is protected and has its real type outside (TLS 1.2): see `open_record`.
     protects_all: bool
 
+    @abstractmethod
     def open_run(self, buffer: memoryview, start: int, end: int, out: memoryview, at: int) -> tuple[int, int]:
         """Open the records of `buffer[start:end]` back to back into `out` from `at` on.
 
@@ -74,6 +82,7 @@ class Opener(Protocol):
         before it ends at `mark`.
         """
 
+    @abstractmethod
     def open_in_place(self, buffer: memoryview, start: int, end: int, contents: list[memoryview]) -> int:
         """Open the records of `buffer[start:end]` where they lie and append the content of each to `contents`.
 
@@ -82,17 +91,19 @@ class Opener(Protocol):
         was opened before, and `buffer` is spoilt from there on.
         """
 
+    @abstractmethod
     def open_single(self, header: memoryview, fragment: memoryview) -> bytes:
         """The content of one application record; empty, and nothing done, where it is anything else."""
 
+    @abstractmethod
     def open_record(self, header: memoryview, fragment: memoryview) -> bytes:
         """The content of a record of any type, where `protects_all`. Raises PeerError."""
 
 
-class NullSealer:
+class NullSealer(Sealer):
     """No protection: TLSPlaintext (RFC 9846 §5.1)."""
 
-    __slots__ = ("legacy_version", "max_content", "overhead", "padded", "record_limit", "sequence")
+    __slots__ = ("legacy_version",)
 
     def __init__(self, legacy_version: int = 0x0303) -> None:
         self.legacy_version = legacy_version
@@ -111,7 +122,7 @@ class NullSealer:
         raise InternalError("application data cannot be sent without protection")
 
 
-class TLS13Sealer:
+class TLS13Sealer(Sealer):
     """TLSCiphertext (RFC 9846 §5.2–5.4) under one traffic key.
 
     `max_inner` is the largest TLSInnerPlaintext in bytes: content, type and padding together, which is
@@ -125,11 +136,6 @@ class TLS13Sealer:
         "_header_length",
         "_mask",
         "_padding",
-        "max_content",
-        "overhead",
-        "padded",
-        "record_limit",
-        "sequence",
     )
 
     def __init__(
@@ -219,19 +225,14 @@ class TLS13Sealer:
         return max(0, min(self._padding(length), self.max_content - length))
 
 
-class TLS13Opener:
+class TLS13Opener(Opener):
     """TLSCiphertext (RFC 9846 §5.2–5.4) under one traffic key."""
 
     __slots__ = (
         "_decrypt",
         "_decrypt_into",
         "_mask",
-        "content_type",
-        "mark",
-        "max_fragment",
         "max_inner",
-        "protects_all",
-        "sequence",
     )
 
     def __init__(
