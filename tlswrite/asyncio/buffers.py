@@ -32,13 +32,25 @@ _of_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, LoopBuffers] = WeakKeyDic
 class LoopBuffers:
     """A receive buffer: `limits.READ_BUDGET` behind an incomplete record; and a plaintext buffer like it."""
 
-    __slots__ = ("busy", "plain", "receive")
+    __slots__ = ("_end", "_fragment", "busy", "header", "plain", "receive", "single")
 
     def __init__(self) -> None:
         self.receive = memoryview(bytearray(_RECEIVE_SIZE))
+        #: What one read fills that has nothing in front of it, and the header of the record at its beginning.
+        self.single = self.receive[: limits.READ_BUDGET]
+        self.header = self.receive[: limits.RECORD_HEADER]
         self.plain = memoryview(bytearray(_PLAIN_SIZE))
         #: True while a callback works in them.
         self.busy = False
+        self._end = 0
+        self._fragment = self.receive[:0]
+
+    def fragment(self, end: int) -> memoryview:
+        """What is behind the header in `receive[:end]`. Much traffic is of one size: the last view is kept."""
+        if end != self._end:
+            self._fragment = self.receive[limits.RECORD_HEADER : end]
+            self._end = end
+        return self._fragment
 
 
 def loop_buffers(loop: asyncio.AbstractEventLoop) -> LoopBuffers:

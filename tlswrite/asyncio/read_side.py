@@ -142,23 +142,24 @@ class ReadSide(AwaitedWrites):
         Whatever else is found is `_consume`'s.
         """
         receive_path = self._receive_path
-        view = target = buffers.receive
-        kept = 0
+        target = buffers.single
+        end = 0
         if receive_path.tail:
-            kept = len(receive_path.tail)
-            view[:kept] = receive_path.tail
-            target = view[kept:]
+            end = len(receive_path.tail)
+            buffers.receive[:end] = receive_path.tail
+            target = buffers.receive[end : end + _READ_BUDGET]
         try:
-            count = self._recv_into(target, _READ_BUDGET)
+            count = self._recv_into(target)
         except (BlockingIOError, InterruptedError):
             return
         except OSError as exc:
             self._socket_failed(exc, "Fatal read error on socket transport")
             return
-        data = receive_path.open_single(view, kept + count) if count else b""
+        end += count
+        data = receive_path.open_single(buffers.header, buffers.fragment(end)) if count else b""
         if not data:
             if count:
-                receive_path.feed(view, kept + count)
+                receive_path.feed(buffers.receive, end)
                 # A BufferedProtocol gets a run opened straight into its own buffer.
                 if not self._buffered:
                     data = receive_path.open_run()
