@@ -40,8 +40,12 @@ SEND_WINDOW: Final = WINDOW_RECORDS * (MAX_PLAINTEXT + MAX_RECORD_OVERHEAD) + CO
 #: Send windows kept for the next connection that needs one, in the whole process.
 SPARE_WINDOWS: Final = 8
 
-#: Bytes read at one wake-up before other connections of the loop get their turn.
-READ_BUDGET: Final = 256 * 1024
+#: Bytes read at one wake-up before other connections of the loop get their turn: whole records, so that 256 KiB
+#: written at once are read at once.
+READ_BUDGET: Final = 16 * (MAX_PLAINTEXT + MAX_RECORD_OVERHEAD)
+
+#: Plaintext sent in one turn of the loop before other connections get theirs. Bytes.
+WRITE_BUDGET: Final = 256 * 1024
 
 #: Plaintext held for an application that paused reading, before the socket is left unread. Bytes.
 PAUSED_READ_LIMIT: Final = 64 * 1024

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import socket
 from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
@@ -230,6 +231,82 @@ async def test_a06_w10_what_is_held_is_bounded_and_wakeups_stop() -> None:
     assert await recorder.got(len(BIG)) == BIG
     await sending
     assert is_reading(transport)
+    transport.abort()
+
+
+async def test_a06_a_reader_that_pauses_again_and_again_is_not_registered_again() -> None:
+    """What piled up is read when reading resumes: the loop need not watch the socket for that."""
+
+    def pause(recorder: Recorder, data: bytes) -> None:
+        recorder.transport.pause_reading()
+
+    transport, recorder, peer = await face_server(Recorder(data_received=pause), tcp=True)
+    transport.pause_reading()
+    sending = asyncio.create_task(peer.send(BIG))
+    while len(recorder.data) < len(BIG) - 300_000:
+        await turns(20)
+        assert not is_reading(transport)
+        assert transport._held_size <= 2 * limits.PAUSED_READ_LIMIT + limits.MAX_CIPHERTEXT
+        meter_of(transport).reset()
+        before = len(recorder.pieces)
+        transport.resume_reading()
+        await turns(1)
+        assert len(recorder.pieces) == before + 1
+        assert meter_of(transport).reads == 1
+    while len(recorder.data) < len(BIG):
+        transport.resume_reading()
+        await turns(1)
+    await sending
+    assert recorder.data == BIG
+    assert is_reading(transport)
+    transport.abort()
+
+
+@pytest.mark.parametrize("end", ["close_notify", "cut", "alert", "forged"])
+async def test_a06_an_end_that_comes_while_the_socket_is_left_unread(end: str) -> None:
+    """It is met by the read that `resume_reading` leads to, behind all that came before it."""
+    transport, recorder, peer = await face_server(tcp=True)
+    transport.pause_reading()
+    sending = asyncio.create_task(peer.send(BIG[:150_000]))
+    while is_reading(transport):
+        await asyncio.sleep(0)
+    await sending
+    if end == "close_notify":
+        peer.connection.shutdown()
+    elif end == "alert":
+        alert(peer, AlertDescription.INTERNAL_ERROR)
+    elif end == "forged":
+        peer.connection.write(b"to be forged")
+        wire = bytearray(peer.connection.bio_read())
+        wire[-1] ^= 1
+        await peer.loop.sock_sendall(peer.socket, wire)
+    await peer.flush()
+    peer.socket.shutdown(socket.SHUT_WR)
+    await turns(20)
+    assert recorder.data == b""
+    transport.resume_reading()
+    await recorder.gone()
+    assert recorder.data == BIG[:150_000]
+    expected = {
+        "close_notify": type(None),
+        "cut": TruncationError,
+        "alert": AlertReceived,
+        "forged": BadRecordMAC,
+    }
+    assert type(recorder.lost) is expected[end]
+
+
+async def test_a06_what_was_held_is_delivered_without_a_copy() -> None:
+    transport, recorder, peer = await face_server(tcp=True)
+    transport.pause_reading()
+    await peer.send(BIG[:40_000])
+    await settle(transport)
+    held = transport._held
+    assert held is not None
+    assert len(held) == 1
+    transport.resume_reading()
+    await recorder.got(40_000)
+    assert recorder.pieces[0] is held[0]
     transport.abort()
 
 

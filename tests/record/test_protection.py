@@ -56,6 +56,23 @@ def test_a_run_is_whole_blocks_and_the_rest(suite: Suite) -> None:
     assert one.sequence == 3
 
 
+@pytest.mark.parametrize("small", [(), (100,), (0, 16384, 7)])
+def test_a_run_begins_anywhere_in_a_window(small: tuple[int, ...]) -> None:
+    """Where a window has views of whole records, and where it has none."""
+    content = bytes(at % 247 for at in range(16384 * 4 + 5))
+    window = Window()
+    one, other = sealer(), sealer()
+    end = 0
+    for size in small:
+        end = one.seal_run(memoryview(bytes(size)), 0, window, end, 1)
+    end = one.seal_run(memoryview(b"..." + content), 3, window, end, 3)
+    end = one.seal_run(memoryview(content), 3 * 16384, window, end, 9)
+    expected = [bytes(size) for size in small if size]
+    expected += [content[at : at + 16384] for at in range(0, len(content), 16384)]
+    assert bytes(window.view[:end]) == b"".join(other.seal(23, part) for part in expected)
+    assert one.sequence == other.sequence
+
+
 def test_each_record_has_its_own_nonce() -> None:
     # RFC 9846 §5.3: sequence numbers count up, and so equal contents differ on the wire.
     one = sealer()

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 
 from tests.support.records import receive_path, receive_path12, sealer, sealer12
 from tlswrite import limits
-from tlswrite.errors import BadRecordMAC, PeerError, TooMuchError
+from tlswrite.errors import BadRecordMAC, PeerError, RecordOverflow, TooMuchError, UnexpectedMessage
 from tlswrite.iana import ContentType
 from tlswrite.record.codes import CONTROL, WANT_READ
 from tlswrite.record.receive import OUT_ROOM, ReceivePath
+from tlswrite.record.window import whole_records
 
 DATA = ContentType.APPLICATION_DATA
 HANDSHAKE = ContentType.HANDSHAKE
@@ -39,7 +40,7 @@ def pieces(wire: bytes, cuts: list[int]) -> list[bytes]:
     return [wire[start:end] for start, end in zip([0, *ends], ends, strict=False)]
 
 
-def events(path: ReceivePath, parts: list[bytes], *, in_place: bool) -> list[Event]:
+def events(path: ReceivePath, parts: list[bytes], *, in_place: bool, with_slots: bool = False) -> list[Event]:
     """All that comes of `parts`, each lent in a buffer that others spoil afterwards."""
     found: list[Event] = []
     buffer, out = memoryview(bytearray(200_000)), memoryview(bytearray(4 * OUT_ROOM))
@@ -48,8 +49,11 @@ def events(path: ReceivePath, parts: list[bytes], *, in_place: bool) -> list[Eve
             given = path.tail + part
             buffer[: len(given)] = given
             path.feed(buffer, len(given))
+            slots = whole_records(buffer, 10) if with_slots else ()
             while True:
-                if in_place and (data := path.open_run()):
+                data = path.open_run(slots) if in_place else b""
+                slots = ()
+                if data:
                     found.append(data)
                     if not path.more:
                         break
@@ -81,15 +85,17 @@ def joined(found: list[Event]) -> list[Event]:
 
 
 def same(version: str, parts: list[bytes]) -> list[Event]:
-    """The events of both ways, which are the same, and so is what the path counts."""
+    """The events of all ways, which are the same, and so is what the path counts."""
     make = MAKERS[version][1]
-    one, other = make(), make()
-    found = events(one, parts, in_place=True)
-    assert found == events(other, parts, in_place=False)
-    assert (one.delivered, one.tail) == (other.delivered, other.tail)
-    assert one._opener is not None
+    other = make()
+    found = events(other, parts, in_place=False)
     assert other._opener is not None
-    assert one._opener.sequence == other._opener.sequence
+    for with_slots in (False, True):
+        one = make()
+        assert found == events(one, parts, in_place=True, with_slots=with_slots)
+        assert (one.delivered, one.tail) == (other.delivered, other.tail)
+        assert one._opener is not None
+        assert one._opener.sequence == other._opener.sequence
     return found
 
 
@@ -149,6 +155,53 @@ def test_cut_anywhere(version: str, cut: int) -> None:
     assert same(version, [wire[:cut], wire[cut:]]) == [b"one", (HANDSHAKE, b"message"), b"two"]
 
 
+WHOLE = 16384 + limits.RECORD_OVERHEAD
+
+
+def test_whole_records_of_every_kind() -> None:
+    """Inner plaintexts of the largest size: content alone, with padding, of another type, and padding alone."""
+    kinds: list[tuple[int, bytes, int]] = [
+        (DATA, b"a" * 16384, 0),
+        (DATA, b"b" * 16000, 384),
+        (DATA, b"", 16384),
+        (DATA, b"c" * 16384, 0),
+        (HANDSHAKE, b"d" * 16384, 0),
+        (DATA, b"e" * 16383, 1),
+        (ALERT, b"\1\0", 16382),
+        (DATA, b"f" * 16384, 0),
+    ]
+    lengths = iter([padding for _, _, padding in kinds])
+    one = sealer(padding=lambda _: next(lengths))
+    wire = b"".join(one.seal(kind, content) for kind, content, _ in kinds)
+    assert len(wire) == len(kinds) * WHOLE
+    data = b"a" * 16384 + b"b" * 16000 + b"c" * 16384
+    expected = [data, (HANDSHAKE, b"d" * 16384), b"e" * 16383, (ALERT, b"\1\0"), b"f" * 16384]
+    assert same("1.3", [wire]) == expected
+    for cut in (1, 5, WHOLE - 1, WHOLE, WHOLE + 4, 4 * WHOLE, 5 * WHOLE + 7):
+        assert same("1.3", [wire[:cut], wire[cut:]]) == expected
+    one = sealer()
+    wire = one.seal(DATA, b"a" * 16384) + one.seal(0, bytes(16384)) + one.seal(DATA, b"b")
+    assert same("1.3", [wire]) == [b"a" * 16384, UnexpectedMessage]
+
+
+@both_versions
+def test_a_forged_whole_record_among_others(version: str) -> None:
+    wire = stream(version, [(DATA, bytes([97 + number]) * 16384) for number in range(4)])
+    size = len(wire) // 4
+    for at in (0, 1, 3, 4, 5, 20, size - 17, size - 1):
+        for number in range(4):
+            forged = bytearray(wire)
+            forged[number * size + at] ^= 1
+            found = same(version, [bytes(forged)])
+            if number:
+                assert found[0] == wanted(number)
+            assert (wanted(4) not in found) and all(type(event) is not tuple for event in found)
+
+
+def wanted(count: int) -> bytes:
+    return b"".join(bytes([97 + number]) * 16384 for number in range(count))
+
+
 def test_padding() -> None:
     # RFC 9846 §5.4.
     wire = stream(
@@ -187,6 +240,14 @@ def test_what_is_over_the_agreed_limit_is_refused(version: str) -> None:
             found.append(events(path, [stream(version, [(DATA, content)])], in_place=in_place))
         assert found[0] == found[1]
         assert (found[0] == [content]) is (len(content) == 1000)
+
+
+def test_whole_records_over_the_agreed_limit_are_refused() -> None:
+    # RFC 8449 §4.
+    wire = stream("1.3", [(DATA, bytes(16384))] * 3)
+    for most in (16385, 16384):
+        found = events(receive_path(max_inner=most), [wire], in_place=True, with_slots=True)
+        assert found == ([bytes(3 * 16384)] if most == 16385 else [RecordOverflow])
 
 
 def test_nothing_is_opened_where_application_data_may_not_come() -> None:

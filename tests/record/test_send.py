@@ -64,6 +64,28 @@ def test_large_write_is_bounded_by_the_window_and_continues() -> None:
     assert path._window is None, "the window goes back once it is drained"
 
 
+@pytest.mark.parametrize("make", [send_path, send_path12])
+@pytest.mark.parametrize("before", [0, 10, 20_000])
+def test_a_write_that_has_room_is_all_in_the_window(make: Callable[..., SendPath], before: int) -> None:
+    """Up to the last byte that has room, whatever lies in the window already; one more, and it waits."""
+    for more in (0, 1):
+        path = make()
+        content = path._sealer.max_content
+        free = limits.SEND_WINDOW - limits.CONTROL_RESERVE
+        if before:
+            path.write(memoryview(BIG)[:before])
+            free -= path.output_size
+        overhead = path._sealer.overhead
+        size = free - (-(-free // (content + overhead))) * overhead + more
+        assert (path.write(BIG[:size]) == WANT_WRITE) is bool(more)
+        assert path.output_size <= limits.SEND_WINDOW - limits.CONTROL_RESERVE
+        assert path.most_held == path.output_size
+        if not more:
+            assert path.committed == before + size
+            peer = receive_path() if make is send_path else receive_path12()
+            assert open_all(peer, take(path)) == BIG[:before] + BIG[:size]
+
+
 def test_wants_and_the_most_held_are_counted() -> None:
     path = send_path()
     path.write(b"small")

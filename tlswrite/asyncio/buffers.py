@@ -20,6 +20,7 @@ from weakref import WeakKeyDictionary
 
 from tlswrite import limits
 from tlswrite.record.receive import OUT_ROOM
+from tlswrite.record.window import whole_records
 
 __all__ = ["LoopBuffers", "lend", "loop_buffers"]
 
@@ -30,15 +31,22 @@ _of_loop: WeakKeyDictionary[asyncio.AbstractEventLoop, LoopBuffers] = WeakKeyDic
 
 
 class LoopBuffers:
-    """A receive buffer: `limits.READ_BUDGET` behind an incomplete record; and a plaintext buffer like it."""
+    """A receive buffer: `limits.READ_BUDGET` behind an incomplete record; and a plaintext buffer like it.
 
-    __slots__ = ("_end", "_fragment", "busy", "header", "plain", "receive", "single")
+    A record that was incomplete begins where the buffer does, and so do those that follow it: their views are kept.
+    """
+
+    __slots__ = ("_end", "_fragment", "busy", "header", "plain", "receive", "single", "slots")
 
     def __init__(self) -> None:
         self.receive = memoryview(bytearray(_RECEIVE_SIZE))
         #: What one read fills that has nothing in front of it, and the header of the record at its beginning.
         self.single = self.receive[: limits.READ_BUDGET]
         self.header = self.receive[: limits.RECORD_HEADER]
+        #: The whole records that `receive` has room for, from its beginning on.
+        self.slots = whole_records(
+            self.receive, _RECEIVE_SIZE // (limits.MAX_PLAINTEXT + limits.RECORD_OVERHEAD)
+        )
         self.plain = memoryview(bytearray(_PLAIN_SIZE))
         #: True while a callback works in them.
         self.busy = False

@@ -7,8 +7,9 @@ delivered as one `data_received`, or opened straight into a BufferedProtocol's o
 sure to fit. After every callback the state is looked at again: paused, closing, another protocol?
 
 While the protocol has paused reading, the engine goes on: control records are served, and plaintext is
-held, up to `limits.PAUSED_READ_LIMIT`; only then the socket is left unread (clauses W09, A06). The end of
-the peer's bytes is delivered in order, behind what is held.
+held, up to `limits.PAUSED_READ_LIMIT`; only then the socket is left unread (clauses W09, A06). When reading
+resumes, what piled up there is read without asking the loop. The end of the peer's bytes is delivered in order,
+behind what is held.
 
 Invariants:
 * `_fast_read` is true exactly while plaintext may go to the protocol at once: connected, not paused, not
@@ -162,7 +163,7 @@ class ReadSide(AwaitedWrites):
                 receive_path.feed(buffers.receive, end)
                 # A BufferedProtocol gets a run opened straight into its own buffer.
                 if not self._buffered:
-                    data = receive_path.open_run()
+                    data = receive_path.open_run(buffers.slots)
             if not data or receive_path.more:
                 buffers.busy = True
                 try:
@@ -200,15 +201,27 @@ class ReadSide(AwaitedWrites):
         buffers.busy = True
         try:
             if held is not None:
-                self._deliver(memoryview(held[0] if len(held) == 1 else b"".join(held)))
-            tail = self._receive_path.tail
-            buffers.receive[: len(tail)] = tail
-            self._receive_path.feed(buffers.receive, len(tail))
-            self._consume(buffers)
+                self._deliver(held[0] if len(held) == 1 else b"".join(held))
+            if self._receive_path.more or self._peer_done:
+                tail = self._receive_path.tail
+                buffers.receive[: len(tail)] = tail
+                self._receive_path.feed(buffers.receive, len(tail))
+                self._consume(buffers)
+            elif self._backlog is not None and not self._writing:
+                self._flush()
         finally:
             buffers.busy = False
-        if not self._closing and not self._peer_done and self._held_size < limits.PAUSED_READ_LIMIT:
+        if self._reading or not self._wants_input():
+            return
+        # What came while the socket was left unread is there already, and a reader that pauses again and again
+        # needs no registration.
+        self._read(_READ_BUDGET if self._fast_read else limits.PAUSED_READ_LIMIT)
+        if self._wants_input():
             self._watch_reads()
+
+    def _wants_input(self) -> bool:
+        """Whether the socket is to be read: for the protocol, or for what is held for it."""
+        return not self._closing and not self._peer_done and self._held_size < limits.PAUSED_READ_LIMIT
 
     def _read(self, size: int) -> None:
         """One `recv_into` of up to `size` bytes, and all that comes of it."""
@@ -216,6 +229,18 @@ class ReadSide(AwaitedWrites):
         buffers.busy = True
         try:
             if self._receive(buffers, size):
+                receive_path = self._receive_path
+                if self._connected and not self._fast_read:
+                    # For later: the object that is held is the one that is delivered.
+                    if data := receive_path.open_run(buffers.slots):
+                        self._hold(data)
+                        if self._held_size >= limits.PAUSED_READ_LIMIT:
+                            self._ignore_reads()
+                            receive_path.reclaim()
+                            return
+                    if not receive_path.more:
+                        receive_path.reclaim()
+                        return
                 self._consume(buffers)
         finally:
             buffers.busy = False
@@ -308,12 +333,12 @@ class ReadSide(AwaitedWrites):
         if not self._writing and (self._backlog is not None or self._send_path.has_output):
             self._flush()
 
-    def _deliver(self, data: memoryview) -> None:
+    def _deliver(self, data: bytes) -> None:
         """Hand plaintext that was held to the protocol, of whichever kind."""
         if self._buffered:
-            self._copy_to_buffers(data)
+            self._copy_to_buffers(memoryview(data))
         else:
-            self._call_protocol("data_received", bytes(data))
+            self._call_protocol("data_received", data)
 
     def _fill_buffer(self, data: bytes) -> None:
         """Deliver one record to a BufferedProtocol whose buffer takes it; else see `_copy_to_buffers`."""

@@ -57,8 +57,9 @@ GATHER_TIME = 0.001
 #: A mutable buffer up to this size is sealed in one go whatever else the window must take. Bytes.
 _SEALED_AT_ONCE: Final = (limits.WINDOW_RECORDS - 1) * limits.MAX_PLAINTEXT
 #: Bytes of large writes sent in one turn of the loop before other connections get theirs. As much as is read
-#: at one wake-up: a peer on this machine then finds the data still in the processor's cache.
-_WRITE_BUDGET: Final = limits.READ_BUDGET
+#: at one wake-up, and sent behind the reads of a turn: a peer on this machine then finds the data still in the
+#: processor's cache.
+_WRITE_BUDGET: Final = limits.WRITE_BUDGET
 #: Writes after the end before the log says so, asyncio's number.
 _LOG_THRESHOLD: Final = 5
 #: How moving bytes ended: nothing waits, the socket is full, the budget is used, a renegotiation goes first.
@@ -329,7 +330,10 @@ class WriteSide(Lifecycle):
     def _yield_turn(self) -> None:
         """Enough for this turn of the loop: what waits goes on in the next."""
         self._yielding = True
-        self._schedule()
+        if not self._scheduled:
+            self._scheduled = True
+            # asyncio runs what is due behind the events of a turn, and what `call_soon` is given before them.
+            self._loop.call_later(0, self._flush_scheduled, context=self._context)
 
     def _flush_scheduled(self) -> None:
         self._scheduled = self._yielding = False
@@ -398,7 +402,8 @@ class WriteSide(Lifecycle):
         """Move bytes from the backlog through the engine to the socket; how that ended."""
         send_path = self._send_path
         while True:
-            if self._connected:
+            # A write that waits behind sealed bytes found no room, and finds none before they are gone.
+            if self._connected and not (send_path.pending and send_path.has_output):
                 self._seal_backlog()
             while output := send_path.output():
                 try:

@@ -28,7 +28,8 @@ Padding = Callable[[int], int]
 _OPAQUE: Final = b"\x17\x03\x03"
 #: The header of a record with `limits.MAX_PLAINTEXT` bytes of content.
 _WHOLE_HEADER: Final = _OPAQUE + (limits.MAX_PLAINTEXT + 1 + limits.TAG).to_bytes(2, "big")
-_NO_SLOTS: Final[dict[int, Slot]] = {}
+#: Length of that record.
+_WHOLE: Final = limits.MAX_PLAINTEXT + limits.RECORD_OVERHEAD
 _TYPES: Final = tuple(bytes((value,)) for value in range(256))
 
 
@@ -83,11 +84,19 @@ class Opener(ABC):
         """
 
     @abstractmethod
-    def open_in_place(self, buffer: memoryview, start: int, end: int, contents: list[memoryview]) -> int:
+    def open_in_place(
+        self,
+        buffer: memoryview,
+        start: int,
+        end: int,
+        contents: list[memoryview],
+        slots: tuple[Slot, ...] = (),
+    ) -> int:
         """Open the records of `buffer[start:end]` where they lie and append the content of each to `contents`.
 
-        It stops where `open_run` does, but for room; returns where in `buffer`. The content of a record that is
-        not application data, or has none, is the last of `contents`. Raises PeerError: `contents` then has what
+        `slots` are the views that there are of whole records from `buffer[start]` on: what they fit is not sliced
+        anew. It stops where `open_run` does, but for room; returns where in `buffer`. The content of a record that
+        is not application data, or has none, is the last of `contents`. Raises PeerError: `contents` then has what
         was opened before, and `buffer` is spoilt from there on.
         """
 
@@ -186,32 +195,38 @@ class TLS13Sealer(Sealer):
         encrypt_into = self._encrypt_into
         sequence = self.sequence
         view = window.view
-        slots = window.slots if size == limits.MAX_PLAINTEXT and not self.padded else _NO_SLOTS
-        while records and left:
-            if left >= size and (slot := slots.get(end)) is not None:
-                slot[0][:] = header = _WHOLE_HEADER
-                slot[1][:] = content[at : at + size]
-                inner, fragment = slot[2], slot[3]
+        if size == limits.MAX_PLAINTEXT and left >= size and not self.padded and end in window.slots:
+            # Whole records where a window has them: nothing but the content is sliced.
+            slots = window.slots[end][: min(records, left // size)]
+            # The numbers are used up before anything is sealed under them.
+            self.sequence = sequence + len(slots)
+            for header_view, body_view, inner, fragment in slots:
+                header_view[:] = _WHOLE_HEADER
+                body_view[:] = content[at : at + size]
                 inner[-1] = 23
-                stop = end + 16406
-            else:
-                if left < size:
-                    size = left
-                body = end + 5
-                last = body + size
-                view[body:last] = content[at : at + size]
-                view[last] = 23
-                last += 1
-                if self._padding is not None:
-                    pad = self._pad(size)
-                    view[last : last + pad] = bytes(pad)
-                    last += pad
-                stop = last + 16
-                view[end:body] = header = _OPAQUE + (stop - body).to_bytes(2, "big")
-                inner, fragment = view[body:last], view[body:stop]
+                encrypt_into((mask ^ sequence).to_bytes(12, "big"), inner, _WHOLE_HEADER, fragment)
+                sequence += 1
+                at += size
+            left -= len(slots) * size
+            end += len(slots) * _WHOLE
+            records -= len(slots)
+        while records and left:
+            if left < size:
+                size = left
+            body = end + 5
+            last = body + size
+            view[body:last] = content[at : at + size]
+            view[last] = 23
+            last += 1
+            if self._padding is not None:
+                pad = self._pad(size)
+                view[last : last + pad] = bytes(pad)
+                last += pad
+            stop = last + 16
+            view[end:body] = header = _OPAQUE + (stop - body).to_bytes(2, "big")
             # The number is used up before anything is sealed under it.
             self.sequence = sequence + 1
-            encrypt_into((mask ^ sequence).to_bytes(12, "big"), inner, header, fragment)
+            encrypt_into((mask ^ sequence).to_bytes(12, "big"), view[body:last], header, view[body:stop])
             sequence += 1
             at += size
             left -= size
@@ -293,12 +308,37 @@ class TLS13Opener(Opener):
             at = last
         return start, at
 
-    def open_in_place(self, buffer: memoryview, start: int, end: int, contents: list[memoryview]) -> int:
+    def open_in_place(
+        self,
+        buffer: memoryview,
+        start: int,
+        end: int,
+        contents: list[memoryview],
+        slots: tuple[Slot, ...] = (),
+    ) -> int:
         decrypt_into = self._decrypt_into
         mask = self._mask
         sequence = self.sequence
         max_inner = self.max_inner
         content_type = self.content_type = 23
+        for header, content, inner, fragment in slots[: (end - start) // _WHOLE]:
+            if header != _WHOLE_HEADER:
+                break
+            try:
+                decrypt_into((mask ^ sequence).to_bytes(12, "big"), fragment, _WHOLE_HEADER, inner)
+            except INVALID_TAG:
+                raise BadRecordMAC("a record could not be deprotected") from None
+            self.sequence = sequence = sequence + 1
+            if max_inner <= limits.MAX_PLAINTEXT:
+                raise RecordOverflow(f"a record of {len(inner)} bytes, over the limit of {max_inner}")
+            start += _WHOLE
+            if inner[-1] != 23:
+                last, content_type = self._unpad(inner, 0, limits.MAX_PLAINTEXT)
+                self.content_type = content_type
+                content = inner[:last]
+            contents.append(content)
+            if content_type != 23 or not content:
+                return start
         while content_type == 23 and end - start >= 5 and buffer[start] == 23:
             length = (buffer[start + 3] << 8) | buffer[start + 4]
             body = start + 5

@@ -17,7 +17,7 @@ from tlswrite.crypto.suites import Suite
 from tlswrite.errors import BadRecordMAC, RecordOverflow
 from tlswrite.iana import ContentType
 from tlswrite.record.protection import Opener, Sealer
-from tlswrite.record.window import Window
+from tlswrite.record.window import Slot, Window
 
 __all__ = ["TLS12Opener", "TLS12Sealer"]
 
@@ -171,7 +171,15 @@ class TLS12Opener(Opener):
             at = last
         return start, at
 
-    def open_in_place(self, buffer: memoryview, start: int, end: int, contents: list[memoryview]) -> int:
+    def open_in_place(
+        self,
+        buffer: memoryview,
+        start: int,
+        end: int,
+        contents: list[memoryview],
+        slots: tuple[Slot, ...] = (),
+    ) -> int:
+        del slots  # they are TLS 1.3's
         decrypt_into = self._decrypt_into
         explicit, overhead, most = self._explicit, self._overhead, self.max_content
         self.content_type = _APPLICATION_DATA

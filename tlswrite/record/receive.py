@@ -34,6 +34,7 @@ from tlswrite.errors import (
 from tlswrite.iana import ContentType, name_of
 from tlswrite.record.codes import CONTROL, WANT_READ
 from tlswrite.record.protection import Opener
+from tlswrite.record.window import Slot
 
 __all__ = ["OUT_ROOM", "ReceivePath"]
 
@@ -191,9 +192,10 @@ class ReceivePath:
             self._idle_records = 0
         return plaintext
 
-    def open_run(self) -> bytes:
+    def open_run(self, slots: tuple[Slot, ...] = ()) -> bytes:
         """The content of all application records at the beginning of what was fed, opened where they lie.
 
+        `slots` are the views of the whole records that the buffer has room for, if nothing of it was opened yet.
         Where `more` is set behind it, or nothing comes, it is `open_into` that knows what else there is; it also
         raises what is wrong. What was fed is spoilt, so it must not be fed again.
         """
@@ -211,7 +213,10 @@ class ReceivePath:
         end = self._end
         contents: list[memoryview] = []
         try:
-            self._start = start = opener.open_in_place(buffer, self._start, end, contents)
+            if self._start:
+                # The views are of the beginning.
+                slots = ()
+            self._start = start = opener.open_in_place(buffer, self._start, end, contents, slots)
             if opener.content_type != _APPLICATION_DATA:
                 self._take_control(opener.content_type, bytes(contents.pop()))
                 self._control = True

@@ -114,21 +114,21 @@ class SendPath:
         sealer = self._sealer
         if (
             self._pending is None
-            and 0 < size <= sealer.max_content
+            and 0 < size <= _FILL
             and not self._tail
-            and sealer.sequence < self._record_limit
             and not self.closed
+            and (records := -(-size // sealer.max_content)) <= self._record_limit - sealer.sequence
         ):
-            # One record that needs no second look: the whole of it has room.
-            if size < _SMALL and self._window is None:
+            # What needs no second look: the whole of it has room under one key.
+            if size < _SMALL and self._window is None and records == 1:
                 self._tail = sealer.seal(_APPLICATION_DATA, data)
                 self.committed += size
                 return size
             end = self._end
-            if end + sealer.overhead + size <= _FILL and not sealer.padded:
+            if end + records * sealer.overhead + size <= _FILL and not sealer.padded:
                 if self._window is None:
                     self._window = acquire()
-                self._end = end = sealer.seal_run(memoryview(data), 0, self._window, end, 1)
+                self._end = end = sealer.seal_run(memoryview(data), 0, self._window, end, records)
                 self.committed += size
                 if end - self._start > self.most_held:
                     self.most_held = end - self._start

@@ -2,7 +2,7 @@
 
 A connection owns a window only while sealed bytes wait in it, so the process has about as many as there are
 connections blocked in a write. A window brings the views of its whole records along, so that they are not
-sliced anew for each record.
+sliced anew for each record; so does a buffer to receive into, whose records begin where it begins.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from typing import Final
 
 from tlswrite import limits
 
-__all__ = ["Window", "acquire", "release"]
+__all__ = ["Slot", "Window", "acquire", "release", "whole_records"]
 
 _WHOLE: Final = limits.MAX_PLAINTEXT + limits.RECORD_OVERHEAD
 
@@ -26,14 +26,20 @@ class Window:
 
     def __init__(self) -> None:
         self.view: Final = memoryview(bytearray(limits.SEND_WINDOW))
-        #: By the offset of the record.
-        self.slots: Final = {at: self._slot(at) for at in range(0, limits.WINDOW_RECORDS * _WHOLE, _WHOLE)}
+        records = whole_records(self.view, limits.WINDOW_RECORDS)
+        #: By the offset of a record: it and those behind it.
+        self.slots: Final = {number * _WHOLE: records[number:] for number in range(len(records))}
 
-    def _slot(self, at: int) -> Slot:
-        body = at + limits.RECORD_HEADER
-        end = body + limits.MAX_PLAINTEXT
-        view = self.view
-        return view[at:body], view[body:end], view[body : end + 1], view[body : at + _WHOLE]
+
+def whole_records(view: memoryview, count: int) -> tuple[Slot, ...]:
+    """The views of `count` records with `limits.MAX_PLAINTEXT` bytes of content, back to back."""
+    return tuple(_slot(view, at) for at in range(0, count * _WHOLE, _WHOLE))
+
+
+def _slot(view: memoryview, at: int) -> Slot:
+    body = at + limits.RECORD_HEADER
+    end = body + limits.MAX_PLAINTEXT
+    return view[at:body], view[body:end], view[body : end + 1], view[body : at + _WHOLE]
 
 
 #: Windows without a connection. list.append and list.pop are atomic, so threads may share it.
