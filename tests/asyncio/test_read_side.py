@@ -246,7 +246,7 @@ async def test_a06_a_reader_that_pauses_again_and_again_is_not_registered_again(
     while len(recorder.data) < len(BIG) - 300_000:
         await turns(20)
         assert not is_reading(transport)
-        assert transport._held_size <= 2 * limits.PAUSED_READ_LIMIT + limits.MAX_CIPHERTEXT
+        assert transport._core._held_size <= 2 * limits.PAUSED_READ_LIMIT + limits.MAX_CIPHERTEXT
         meter_of(transport).reset()
         before = len(recorder.pieces)
         transport.resume_reading()
@@ -301,7 +301,7 @@ async def test_a06_what_was_held_is_delivered_without_a_copy() -> None:
     transport.pause_reading()
     await peer.send(BIG[:40_000])
     await settle(transport)
-    held = transport._held
+    held = transport._core._held
     assert held is not None
     assert len(held) == 1
     transport.resume_reading()
