@@ -30,7 +30,7 @@ _OPAQUE: Final = b"\x17\x03\x03"
 _WHOLE_HEADER: Final = _OPAQUE + (limits.MAX_PLAINTEXT + 1 + limits.TAG).to_bytes(2, "big")
 #: Length of that record.
 _WHOLE: Final = limits.MAX_PLAINTEXT + limits.RECORD_OVERHEAD
-_TYPES: Final = tuple(bytes((value,)) for value in range(256))
+_BYTES: Final = tuple(bytes((value,)) for value in range(256))
 
 
 class Sealer(ABC):
@@ -124,7 +124,7 @@ class NullSealer(Sealer):
 
     def seal(self, content_type: int, content: bytes | memoryview) -> bytes:
         version = self.legacy_version.to_bytes(2, "big")
-        return b"".join((_TYPES[content_type], version, len(content).to_bytes(2, "big"), content))
+        return b"".join((_BYTES[content_type], version, len(content).to_bytes(2, "big"), content))
 
     def seal_run(self, content: memoryview, at: int, window: Window, end: int, records: int) -> int:
         # Application data is never sent unprotected (RFC 9846 §5).
@@ -139,10 +139,13 @@ class TLS13Sealer(Sealer):
     """
 
     __slots__ = (
+        "_beginning",
+        "_block",
         "_encrypt",
         "_encrypt_into",
         "_header",
         "_header_length",
+        "_last",
         "_mask",
         "_padding",
     )
@@ -161,6 +164,10 @@ class TLS13Sealer(Sealer):
         self._encrypt = aead.encrypt
         self._encrypt_into = aead.encrypt_into
         self._mask = int.from_bytes(iv, "big")
+        #: For single records: the last byte of the IV; the sequence number without its last byte, and the nonce so.
+        self._last = iv[-1]
+        self._block = -1
+        self._beginning = b""
         self._padding = padding
         self._header = b""
         self._header_length = 0
@@ -172,11 +179,11 @@ class TLS13Sealer(Sealer):
 
     def seal(self, content_type: int, content: bytes | memoryview) -> bytes:
         if self._padding is not None:
-            inner = b"".join((content, _TYPES[content_type], bytes(self._pad(len(content)))))
+            inner = b"".join((content, _BYTES[content_type], bytes(self._pad(len(content)))))
         elif type(content) is bytes:
-            inner = content + _TYPES[content_type]
+            inner = content + _BYTES[content_type]
         else:
-            inner = b"".join((content, _TYPES[content_type]))
+            inner = b"".join((content, _BYTES[content_type]))
         length = len(inner) + limits.TAG
         # One sender's records tend to be of one size: the last header is kept.
         if length != self._header_length:
@@ -185,8 +192,12 @@ class TLS13Sealer(Sealer):
         header = self._header
         sequence = self.sequence
         self.sequence = sequence + 1
-        # RFC 9846 §5.3: the nonce is the sequence number, XORed with the static IV.
-        return header + self._encrypt((self._mask ^ sequence).to_bytes(12, "big"), inner, header)
+        # RFC 9846 §5.3: the nonce is the sequence number, XORed with the static IV. 256 of them differ in a byte.
+        if sequence >> 8 != self._block:
+            self._block = sequence >> 8
+            self._beginning = (self._mask ^ sequence).to_bytes(12, "big")[:11]
+        nonce = self._beginning + _BYTES[self._last ^ (sequence & 255)]
+        return header + self._encrypt(nonce, inner, header)
 
     def seal_run(self, content: memoryview, at: int, window: Window, end: int, records: int) -> int:
         size = self.max_content
@@ -244,8 +255,11 @@ class TLS13Opener(Opener):
     """TLSCiphertext (RFC 9846 §5.2–5.4) under one traffic key."""
 
     __slots__ = (
+        "_beginning",
+        "_block",
         "_decrypt",
         "_decrypt_into",
+        "_last",
         "_mask",
         "max_inner",
     )
@@ -262,6 +276,10 @@ class TLS13Opener(Opener):
         self._decrypt = aead.decrypt
         self._decrypt_into = aead.decrypt_into
         self._mask = int.from_bytes(iv, "big")
+        #: For single records: the last byte of the IV; the sequence number without its last byte, and the nonce so.
+        self._last = iv[-1]
+        self._block = -1
+        self._beginning = b""
         #: Largest TLSInnerPlaintext accepted, in bytes: our record_size_limit once it is agreed on.
         self.max_inner = max_inner
         # RFC 9846 §5.2: up to 2^14 + 256 bytes are a record; what it may hold is checked once opened.
@@ -368,8 +386,12 @@ class TLS13Opener(Opener):
 
     def open_single(self, header: memoryview, fragment: memoryview) -> bytes:
         sequence = self.sequence
+        if sequence >> 8 != self._block:
+            self._block = sequence >> 8
+            self._beginning = (self._mask ^ sequence).to_bytes(12, "big")[:11]
+        nonce = self._beginning + _BYTES[self._last ^ (sequence & 255)]
         try:
-            inner = self._decrypt((self._mask ^ sequence).to_bytes(12, "big"), fragment, header)
+            inner = self._decrypt(nonce, fragment, header)
         except (INVALID_TAG, ValueError):
             return b""
         if not 1 < len(inner) <= self.max_inner or inner[-1] != 23:
