@@ -18,7 +18,7 @@ SMALL_BUFFER = 8192
 @pytest.mark.parametrize("read_before", [0, 50_000, 300_000])
 async def test_a10_a_cancelled_write_leaves_the_stream_whole(read_before: int, mode: Mode) -> None:
     transport, _, peer = await face_server(buffer=SMALL_BUFFER)
-    transport._send_path.partial = bool(mode & Mode.ENABLE_PARTIAL_WRITE)
+    transport._core._send_path.partial = bool(mode & Mode.ENABLE_PARTIAL_WRITE)
     sending = transport.sendall(BIG)
     task = asyncio.create_task(settled(sending))
     start = await peer.read(read_before) if read_before else b""
@@ -76,7 +76,7 @@ async def test_a10_cancelling_one_of_many_moves_the_others_up() -> None:
             if number not in victims:
                 assert await task == len(parts[number])
         assert transport.get_write_buffer_size() == 0
-        assert transport._sendings is None
+        assert transport._core._sendings is None
     transport.abort()
 
 

@@ -23,6 +23,15 @@ async def test_a_full_read_fits_behind_an_incomplete_record() -> None:
     assert len(pair.plain) >= limits.READ_BUDGET + OUT_ROOM
 
 
+async def test_views_of_a_record_at_the_beginning() -> None:
+    pair = LoopBuffers()
+    assert len(pair.single) == limits.READ_BUDGET
+    pair.single[:10] = b"headerrest"
+    assert pair.header == b"heade"
+    for end, fragment in ((10, b"rrest"), (10, b"rrest"), (7, b"rr"), (5, b""), (3, b""), (10, b"rrest")):
+        assert pair.fragment(end) == fragment
+
+
 async def test_buffers_in_use_are_not_lent_again() -> None:
     pair = LoopBuffers()
     assert lend(pair) is pair
@@ -35,7 +44,7 @@ async def test_buffers_in_use_are_not_lent_again() -> None:
 def test_each_loop_has_its_own_and_takes_it_along() -> None:
     first, second = asyncio.SelectorEventLoop(), asyncio.SelectorEventLoop()
     assert loop_buffers(first) is not loop_buffers(second)
-    watched = weakref.ref(loop_buffers(first))
+    watched = weakref.ref(loop_buffers(first).receive)
     first.close()
     second.close()
     del first, second

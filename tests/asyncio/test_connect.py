@@ -341,7 +341,7 @@ async def test_a_socket_that_cannot_be_watched_is_closed(monkeypatch: pytest.Mon
     def refuse(transport: Transport) -> None:
         raise RuntimeError("File descriptor is used by transport")
 
-    monkeypatch.setattr(Transport, "_watch_reads", refuse)
+    monkeypatch.setattr(Transport, "start", refuse)
     ours, theirs = socket_pair()
     with pytest.raises(RuntimeError, match="is used by transport"):
         await create_connection(Recorder, sock=ours, ssl=CLIENT, server_hostname="x")

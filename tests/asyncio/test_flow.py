@@ -3,28 +3,62 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 
-from tests.support.wire import Complaints, Recorder
-from tlswrite.asyncio.flow import DEFAULT_HIGH_WATER, FlowControl
+from tests.support import engine
+from tests.support.wire import Complaints, Recorder, turns
+from tlswrite.asyncio.flow import DEFAULT_HIGH_WATER
+from tlswrite.asyncio.layered import LayeredTransport
+from tlswrite.asyncio.pipe import Pipe
 
 
-class Counter(FlowControl):
-    """Flow control over a number that the test sets."""
+class Lower(asyncio.Transport):
+    """A transport underneath that holds what the test says."""
 
-    def __init__(self, protocol: Any) -> None:
-        super().__init__(asyncio.get_running_loop(), protocol)
-        self.size = 0
+    size = 0
 
     def get_write_buffer_size(self) -> int:
         return self.size
 
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        pass
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        pass
+
+    def abort(self) -> None:
+        pass
+
+
+class Counter(LayeredTransport):
+    """Flow control over a number that the test sets."""
+
+    def __init__(self, protocol: Any) -> None:
+        loop = asyncio.get_running_loop()
+        self.lower = Lower()
+        pipe = Pipe(loop)
+        pipe.take_over(self.lower)
+        super().__init__(loop, pipe, protocol, engine.client())
+        _made.append(self)
+
     def set(self, size: int) -> None:
-        self.size = size
-        self._pause_protocol_if_full()
-        self._resume_protocol_if_drained()
+        self.lower.size = size
+        self._core._pause_protocol_if_full()
+        self._core._resume_protocol_if_drained()
+
+
+_made: list[Counter] = []
+
+
+@pytest.fixture(autouse=True)
+async def over() -> AsyncIterator[None]:
+    yield
+    while _made:
+        _made.pop().abort()
+    await turns()
 
 
 async def test_a03_defaults_are_asyncios() -> None:

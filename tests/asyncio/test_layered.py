@@ -10,7 +10,8 @@ import pytest
 from tests.support import engine
 from tests.support.wire import Recorder, turns
 from tlswrite import limits
-from tlswrite.asyncio.layered import LayeredTransport, Pipe
+from tlswrite.asyncio.layered import LayeredTransport
+from tlswrite.asyncio.pipe import Pipe
 from tlswrite.errors import TruncationError, WantReadError, ZeroReturnError
 
 DATA = bytes(at * 7 % 251 for at in range(300_000))
@@ -170,7 +171,7 @@ async def test_nothing_is_read_below_while_reading_is_paused(rig: Rig) -> None:
     while rig.lower.reading:
         rig.server.write(DATA[:16384])
         rig.to_client()
-    assert rig.transport._held_size >= limits.PAUSED_READ_LIMIT
+    assert rig.transport._core._held_size >= limits.PAUSED_READ_LIMIT
     assert rig.recorder.data == b""
     rig.transport.resume_reading()
     await turns()
@@ -311,13 +312,10 @@ async def test_lost_with_bytes_unsent_is_no_clean_close(rig: Rig) -> None:
 async def test_a_transport_below_that_closes_makes_no_busy_loop(rig: Rig) -> None:
     rig.lower.closing = True  # and its connection_lost is yet to come
     rig.transport.write(DATA)
-    woken = rig.transport._on_writable
+    run = rig.pipe._run
     calls = []
-    rig.transport.__class__._on_writable = lambda self: calls.append(1) or woken()  # type: ignore[method-assign]
-    try:
-        await turns(50)
-    finally:
-        del rig.transport.__class__._on_writable
+    rig.pipe._run = lambda callback: calls.append(callback) or run(callback)  # type: ignore[method-assign]
+    await turns(50)
     assert len(calls) <= 2
     rig.pipe.connection_lost(None)
     await turns()

@@ -149,7 +149,7 @@ async def test_w05_w09_messages_in_the_middle_of_a_write(
         transport.resume_reading()
     assert await recorder.got(11) == b"still there"
     if message is requested_key_update:
-        assert transport._connection.receive_path._opener.sequence < 20
+        assert transport._core._connection.receive_path._opener.sequence < 20
     transport.abort()
 
 
@@ -220,7 +220,7 @@ async def test_a06_w10_what_is_held_is_bounded_and_wakeups_stop() -> None:
     sending = asyncio.create_task(peer.send(BIG))
     while is_reading(transport):
         await asyncio.sleep(0)
-    held = transport._held_size + transport._receive_path.unread
+    held = transport._core._held_size + transport._core._receive_path.unread
     assert limits.PAUSED_READ_LIMIT <= held <= 2 * limits.PAUSED_READ_LIMIT + limits.MAX_CIPHERTEXT
     meter_of(transport).reset()
     await turns(50)
@@ -246,7 +246,7 @@ async def test_a06_a_reader_that_pauses_again_and_again_is_not_registered_again(
     while len(recorder.data) < len(BIG) - 300_000:
         await turns(20)
         assert not is_reading(transport)
-        assert transport._held_size <= 2 * limits.PAUSED_READ_LIMIT + limits.MAX_CIPHERTEXT
+        assert transport._core._held_size <= 2 * limits.PAUSED_READ_LIMIT + limits.MAX_CIPHERTEXT
         meter_of(transport).reset()
         before = len(recorder.pieces)
         transport.resume_reading()
@@ -301,7 +301,7 @@ async def test_a06_what_was_held_is_delivered_without_a_copy() -> None:
     transport.pause_reading()
     await peer.send(BIG[:40_000])
     await settle(transport)
-    held = transport._held
+    held = transport._core._held
     assert held is not None
     assert len(held) == 1
     transport.resume_reading()
@@ -374,7 +374,7 @@ async def test_a06_readable_before_what_was_held_is_delivered() -> None:
     joined.client.transport.write(b"second")
     transport.resume_reading()
     # The socket's readiness may come first: the order stays.
-    transport._on_readable()
+    transport._core._on_readable()
     assert joined.server.data == b"first "
     assert await joined.server.got(12) == b"first second"
     await joined.close()
@@ -388,7 +388,7 @@ async def test_a06_close_notify_is_told_behind_what_is_held() -> None:
     await peer.flush()
     await settle(transport)
     # It is known, so the socket is not looked at any more; writing goes on.
-    assert transport._connection.peer_closed
+    assert transport._core._connection.peer_closed
     assert not is_reading(transport)
     transport.write(b"answer")
     assert await peer.read(6) == b"answer"
@@ -716,11 +716,11 @@ async def test_an_interrupt_in_a_callback_goes_on_up(
     transport, _, peer = await face_server(recorder)
     recorder.on[where] = interrupt
     # Not through the loop, which would end with the test in it.
-    transport._ignore_reads()
+    transport._core._ignore_reads()
     (close_notify if where == "eof_received" else send)(peer)
     await peer.flush()
     with pytest.raises(stop):
-        transport._on_readable()
+        transport._core._on_readable()
     assert not loop_buffers(asyncio.get_running_loop()).busy
     transport.abort()
 
@@ -749,20 +749,20 @@ async def test_a_reset_is_told_as_such(paused: bool) -> None:
     assert isinstance(exc, ConnectionResetError)
     assert exc.__traceback__ is None
     # The engine says the same from now on.
-    assert "reset" in str(transport._connection.error).lower()
+    assert "reset" in str(transport._core._connection.error).lower()
 
 
 async def test_readiness_without_input_is_harmless() -> None:
     joined = await join()
     transport = joined.client.transport
-    transport._on_readable()
+    transport._core._on_readable()
     transport.pause_reading()
-    transport._on_readable()
+    transport._core._on_readable()
     transport.resume_reading()
     transport.write(b"x")
     await joined.server.got(1)
     await joined.close()
-    transport._on_readable()
+    transport._core._on_readable()
 
 
 # ---- shared buffers ----
@@ -772,16 +772,16 @@ async def test_connections_share_their_loops_buffers_and_nothing_else() -> None:
     """A read of one connection inside a callback of the other: each gets its own bytes."""
     one, first, peer_one = await face_server()
     two, second, peer_two = await face_server()
-    assert one._buffers is two._buffers is loop_buffers(asyncio.get_running_loop())
+    assert one._core._buffers is two._core._buffers is loop_buffers(asyncio.get_running_loop())
     inner = peer_two
 
     def read_the_other(recorder: Recorder, data: bytes) -> None:
         assert loop_buffers(asyncio.get_running_loop()).busy
-        two._on_readable()
+        two._core._on_readable()
         recorder.on.clear()
 
     first.on["data_received"] = read_the_other
-    two._ignore_reads()
+    two._core._ignore_reads()
     await inner.send(b"second" * 1000)
     peer_one.connection.write(b"first" * 1000)
     requested_key_update(peer_one)

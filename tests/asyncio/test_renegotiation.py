@@ -64,7 +64,7 @@ class Asking(Recorder):
     def data_received(self, data: bytes) -> None:
         self.hash.update(data)
         self.size += len(data)
-        self.openers.add(id(self.transport._connection.receive_path._opener))
+        self.openers.add(id(self.transport._core._connection.receive_path._opener))
         if self.left and self.size >= (self.asked + 1) * self.every:
             self.left -= 1
             self.asked += 1
@@ -182,11 +182,11 @@ async def test_w09_w10_a_write_that_wants_read_watches_for_reading_alone() -> No
 
 def hold(recorder: Any) -> None:
     """The transport does not look at its socket."""
-    recorder.transport._ignore_reads()
+    recorder.transport._core._ignore_reads()
 
 
 def release(recorder: Any) -> None:
-    recorder.transport._watch_reads()
+    recorder.transport._core._watch_reads()
 
 
 async def test_a06_what_comes_before_the_handshake_is_held_while_reading_is_paused_and_bounded() -> None:
@@ -198,7 +198,7 @@ async def test_a06_what_comes_before_the_handshake_is_held_while_reading_is_paus
     server.renegotiate()
     client.write(b"behind the handshake")
     await turns(50)
-    assert client._held_size < 2 * limits.PAUSED_READ_LIMIT + limits.READ_BUDGET
+    assert client._core._held_size < 2 * limits.PAUSED_READ_LIMIT + limits.READ_BUDGET
     assert joined.client.data == b""
     client.resume_reading()
     await joined.client.until(lambda: len(joined.client.data) >= len(BIG))

@@ -503,12 +503,14 @@ async def test_a_dropped_transport_does_not_hang_wait_closed(serving: Serving) -
     transport, _ = await serving.connect()
     accepted = serving.protocols[0].transport
     accepted.pause_reading()
-    accepted._ignore_reads()
+    accepted._core._ignore_reads()
     serving.protocols[0].transport = None
     await turns()
-    with pytest.warns(ResourceWarning, match="unclosed transport"):
+    with pytest.warns(ResourceWarning) as caught:
         del accepted
         gc.collect()
+    # The socket, which goes with it, may say so too.
+    assert any("unclosed transport" in str(each.message) for each in caught)
     serving.server.close()
     await serving.server.wait_closed()
     transport.abort()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import gc
+import inspect
 import logging
 import socket
 import ssl
@@ -34,6 +35,7 @@ from tests.support.wire import (
 )
 from tlswrite import limits
 from tlswrite.asyncio import Transport, connect_accepted_socket, create_connection
+from tlswrite.asyncio.transport import Attachable
 from tlswrite.config import ClientConfig
 from tlswrite.connection import TLSConnection
 from tlswrite.crypto.x509 import TrustAnchors
@@ -235,7 +237,7 @@ async def test_an_interrupt_in_connection_made_goes_on_up() -> None:
             except ssl.SSLWantReadError:
                 pass
             await peer.flush()
-            transport._on_readable()
+            transport._core._on_readable()
             if not peer.connection.handshake_complete:
                 await peer.receive()
     transport.abort()
@@ -321,7 +323,7 @@ async def test_a08_abort_drops_at_once() -> None:
 
 
 def meter_of_closed(transport: Transport) -> bool:
-    return transport._sock is None
+    return transport._core._sock is None
 
 
 async def test_a08_abort_while_closing() -> None:
@@ -390,17 +392,17 @@ async def test_a08_a_slow_peer_gets_all_the_time_it_needs() -> None:
     transport.write(BIG)
     transport.close()
     for _ in range(3):
-        timer = transport._timer
+        timer = transport._core._timer
         assert timer is not None
         await peer.read(50_000)
         await turns()
         # The timeout passes: something was taken since.
-        transport._shutdown_timed_out()
-        assert transport._timer is not timer
+        transport._core._shutdown_timed_out()
+        assert transport._core._timer is not timer
         timer.cancel()
     assert await peer.read_to_end() == BIG[150_000:]
     assert await recorder.gone() is None
-    assert transport._timer is None
+    assert transport._core._timer is None
 
 
 async def test_a08_after_the_peers_close_no_lingering() -> None:
@@ -658,7 +660,7 @@ async def test_a07_every_call_inside_every_callback(callback: str, action: str) 
         """All that brings callbacks about; how far it gets depends on the action."""
         await peer.send(b"to be read")
         await turns()
-        if not transport.is_closing() and not transport._eof:
+        if not transport.is_closing() and not transport._core._eof:
             transport.write(bytes(100_000))
         with pytest.raises((TLSError, OSError)):
             while True:
@@ -700,7 +702,7 @@ async def test_a12_keys_change_in_the_middle_of_a_write(records: int) -> None:
     assert await joined.server.got(500_050) == BIG[:500_000] + b"c" * 50
     rest = len(BIG) - 500_000
     assert await joined.client.got(rest + 50) == BIG[500_000:] + b"s" * 50
-    assert joined.client.transport._send_path._sealer.sequence <= records + 1
+    assert joined.client.transport._core._send_path._sealer.sequence <= records + 1
     await joined.close()
 
 
@@ -756,7 +758,7 @@ async def test_a_socket_without_a_peer_has_no_peername() -> None:
 
 async def test_repr_tells_the_state() -> None:
     transport, recorder, peer = await face_server(buffer=SMALL_BUFFER)
-    fd = transport._fd
+    fd = transport._core._fd
     assert repr(transport) == f"<Transport fd={fd} read=polling write=<idle, bufsize=0>>"
     transport.write(BIG)
     size = transport.get_write_buffer_size()
@@ -856,7 +858,7 @@ async def test_a_closed_connection_is_freed_by_reference_counting(end: Any, no_c
         await asyncio.sleep(0)
     peer.socket.close()
     await turns(10)
-    watched = [weakref.ref(handler), weakref.ref(transport), weakref.ref(transport._connection)]
+    watched = [weakref.ref(handler), weakref.ref(transport), weakref.ref(transport._core._connection)]
     del transport, handler
     assert [reference() for reference in watched] == [None, None, None]
 
@@ -879,12 +881,14 @@ async def test_a_dropped_transport_warns_and_closes_its_socket() -> None:
     transport, recorder, peer = await face_server()
     transport.pause_reading()
     meter = meter_of(transport)
-    transport._ignore_reads()
+    transport._core._ignore_reads()
     recorder.transport = None
     # What the helper awaited keeps its result until the loop has turned.
     await turns()
     with pytest.warns(ResourceWarning, match=r"unclosed transport <Transport fd="):
+        # The core and its face hold one another until connection_lost.
         del transport
+        gc.collect()
     assert meter.fileno() == -1
     del peer
 
@@ -941,3 +945,33 @@ async def test_an_idle_endpoint_is_small() -> None:
         await pair.close()
     # The protocols and counting sockets of the test are in it, the memory of the AEAD contexts is not.
     assert size < 12 * 1024
+
+
+# ---- the face ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["_attach", "_detach"])
+def test_a_server_must_say_what_it_does_with_transports(name: str) -> None:
+    transport: Any = None
+    with pytest.raises(NotImplementedError):
+        getattr(Attachable(), name)(transport)
+
+
+async def test_the_face_is_an_asyncio_transport_with_every_method_of_one() -> None:
+    joined = await join()
+    transport = joined.client.transport
+    assert isinstance(transport, asyncio.Transport)
+    for name in dir(asyncio.Transport):
+        if not name.startswith("_"):
+            ours = inspect.getattr_static(type(transport), name)
+            assert ours is not inspect.getattr_static(asyncio.Transport, name), name
+            assert inspect.getdoc(ours), name
+    await joined.close()
+
+
+async def test_a_constructor_that_fails_leaves_nothing_to_close() -> None:
+    ours, theirs = socket_pair()
+    with pytest.raises(TypeError):
+        Transport(asyncio.get_running_loop(), ours, Recorder(), engine.client(), nonsense=True)
+    ours.close()
+    theirs.close()

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import socket
 
-import pytest
-
 from tests.support.wire import (
     face_server,
     is_reading,
@@ -29,14 +27,15 @@ async def test_a08_input_that_fails_while_closing_is_the_cause() -> None:
     transport, recorder, peer = await face_server(buffer=SMALL_BUFFER, tcp=True)
     transport.write(BIG)
     transport.close()
-    transport._discard_input()
+    transport._core._discard_input()
     reset(peer)
     assert isinstance(await recorder.gone(), ConnectionError)
 
 
-async def test_a08_input_while_closing_is_thrown_away_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "LINGER_BYTES", 100_000)
+async def test_a08_input_while_closing_is_thrown_away_within_bounds() -> None:
     transport, recorder, peer = await face_server(buffer=SMALL_BUFFER)
+    assert transport._core._discard_left == limits.LINGER_BYTES
+    transport._core._discard_left = 100_000
     transport.write(BIG)
     transport.close()
     assert is_reading(transport)
@@ -91,13 +90,13 @@ async def test_a11_what_is_left_of_input_that_was_thrown_away_is_no_cause() -> N
         await asyncio.sleep(0)
     failure = meter.failure = BrokenPipeError("gone")
     peer.socket.send(record[1000:])
-    transport._on_writable()
+    transport._core._on_writable()
     assert await recorder.gone() is failure
 
 
 async def test_a11_the_search_for_the_peers_alert_is_bounded() -> None:
     transport, recorder, peer = await face_server(tcp=True)
-    transport._ignore_reads()
+    transport._core._ignore_reads()
     sending = asyncio.create_task(peer.send(BIG))
     await turns(100)
     failure = BrokenPipeError("gone")

@@ -189,13 +189,13 @@ async def test_w10_no_busy_loop_and_no_lost_wakeup() -> None:
 async def test_a01_the_pending_write_is_retried_with_identical_arguments() -> None:
     transport, _, peer = await face_server(buffer=SMALL_BUFFER)
     calls: list[object] = []
-    seal = transport._seal
+    seal = transport._core._seal
 
     def watched(data: Any) -> int:
         calls.append(data)
         return seal(data)
 
-    transport._seal = watched
+    transport._core._seal = watched
     transport.write(BIG)
     tail = bytes(70_000)
     transport.write(tail)
@@ -370,7 +370,7 @@ async def test_abort_while_the_turn_is_over() -> None:
 
 async def test_a02_ciphertext_held_is_one_send_window_at_most() -> None:
     transport, _, peer = await face_server(buffer=SMALL_BUFFER)
-    send_path = transport._send_path
+    send_path = transport._core._send_path
     received = 0
     for _ in range(3):
         transport.write(BIG)
@@ -386,7 +386,7 @@ async def test_a03_plaintext_and_ciphertext_are_counted_once() -> None:
     transport, _, peer = await face_server(buffer=SMALL_BUFFER)
     transport.write(BIG)
     transport.write(b"more")
-    send_path = transport._send_path
+    send_path = transport._core._send_path
     waiting = len(BIG) + 4 - send_path.committed
     assert 0 < send_path.committed < len(BIG)
     assert transport.get_write_buffer_size() == waiting + send_path.output_size
@@ -441,7 +441,7 @@ async def test_a03_what_is_written_in_resume_writing_leaves_in_the_same_turn() -
     joined.client_socket.room = 100
     joined.client.transport.write(bytes(70_000))
     joined.client_socket.room = None
-    joined.client.transport._on_writable()
+    joined.client.transport._core._on_writable()
     assert joined.client.transport.get_write_buffer_size() == 0
     assert await joined.server.got(70_007) == bytes(70_000) + b"andmore"
     await joined.close()
@@ -453,7 +453,7 @@ async def test_a03_drain_with_high_zero_does_not_lock() -> None:
     transport.set_write_buffer_limits(high=0)
     for _ in range(10):
         transport.write(b"x" * 100)
-        await joined.client.until(lambda: not transport._protocol_paused)
+        await joined.client.until(lambda: not transport._core._protocol_paused)
     await drain(joined, 1000)
 
 
@@ -482,8 +482,8 @@ async def test_a04_bytes_are_queued_by_reference() -> None:
     transport.write(BIG)
     second = bytes(1000)
     transport.write(second)
-    assert transport._backlog is not None
-    assert [id(chunk) for chunk in transport._backlog] == [id(BIG), id(second)]
+    assert transport._core._backlog is not None
+    assert [id(chunk) for chunk in transport._core._backlog] == [id(BIG), id(second)]
     await peer.read(len(BIG) + 1000)
     transport.abort()
 
@@ -561,7 +561,7 @@ async def test_a05_writes_in_a_callback_leave_when_it_returns(gathering: None) -
     # The first left inside the callback, the others with one send behind it.
     assert seen == [1]
     assert len(joined.server_socket.sends) == 2
-    assert joined.server.transport._scheduled is False
+    assert joined.server.transport._core._scheduled is False
     await joined.close()
 
 
@@ -701,8 +701,8 @@ async def test_a07_resume_writing_that_writes_on_and_on_leaves_others_their_turn
     transport.write(bytes(100_000))
     assert waits_for(transport) == "read write"
     # From now on the socket takes whatever it is given.
-    transport._send = len
-    transport._on_writable()
+    transport._core._send = len
+    transport._core._on_writable()
     assert 0 < len(calls) <= most
     await joined.close()
 

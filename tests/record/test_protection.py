@@ -56,6 +56,39 @@ def test_a_run_is_whole_blocks_and_the_rest(suite: Suite) -> None:
     assert one.sequence == 3
 
 
+@suites
+def test_single_records_and_runs_have_the_same_nonces(suite: Suite) -> None:
+    """Whatever numbers follow one another: the nonce is of the number alone (RFC 9846 §5.3)."""
+    one, other, run = sealer(suite), opener(suite), opener(suite)
+    numbers = (
+        0,
+        1,
+        254,
+        255,
+        256,
+        257,
+        511,
+        512,
+        0,
+        255,
+        65535,
+        65536,
+        2**24 - 1,
+        2**24,
+        2**40 + 255,
+        2**40 + 256,
+    )
+    seen = set()
+    for number in numbers:
+        one.sequence = other.sequence = run.sequence = number
+        record = one.seal(ContentType.APPLICATION_DATA, b"content")
+        assert open_one(record, run) == (ContentType.APPLICATION_DATA, b"content")
+        assert other.open_single(memoryview(record)[:5], memoryview(record)[5:]) == b"content"
+        assert one.sequence == other.sequence == run.sequence == number + 1
+        seen.add(record)
+    assert len(seen) == len(set(numbers))
+
+
 @pytest.mark.parametrize("small", [(), (100,), (0, 16384, 7)])
 def test_a_run_begins_anywhere_in_a_window(small: tuple[int, ...]) -> None:
     """Where a window has views of whole records, and where it has none."""

@@ -239,6 +239,11 @@ def test_a_fault_does_not_deliver_what_an_earlier_call_left_in_the_buffer() -> N
     assert path.delivered == 6
 
 
+def single(path: ReceivePath, buffer: memoryview, end: int) -> bytes:
+    """`open_single` of `buffer[:end]`."""
+    return path.open_single(buffer[:5], buffer[5:end])
+
+
 def test_open_single_opens_just_one_application_record() -> None:
     one = sealer()
     path = receive_path()
@@ -249,9 +254,9 @@ def test_open_single_opens_just_one_application_record() -> None:
         return len(wire)
 
     path.tail = b"the beginning of it"
-    assert path.open_single(lent, lend(one.seal(DATA, b"hello"))) == b"hello"
+    assert single(path, lent, lend(one.seal(DATA, b"hello"))) == b"hello"
     assert (path.tail, path.delivered) == (b"", 5)
-    assert path.open_single(lent, lend(one.seal(DATA, b"x" * 16384))) == b"x" * 16384
+    assert single(path, lent, lend(one.seal(DATA, b"x" * 16384))) == b"x" * 16384
     # Whatever is not just that is left as it was, for `feed`.
     for wire in (
         b"\x17\x03",
@@ -261,7 +266,7 @@ def test_open_single_opens_just_one_application_record() -> None:
         one.seal(DATA, b"cut")[:-1],
     ):
         sequence = path._opener.sequence if path._opener is not None else 0
-        assert path.open_single(lent, lend(wire)) == b""
+        assert single(path, lent, lend(wire)) == b""
         path.feed(lent, len(wire))
         opened = path.open_into(OUT)
         assert opened in (WANT_READ, CONTROL, 6)
@@ -276,12 +281,12 @@ def test_open_single_refuses_what_is_not_to_be_delivered() -> None:
     path.append(one.seal(DATA, b"data") + one.seal(ContentType.HANDSHAKE, b"message"))
     wire = memoryview(one.seal(DATA, b"data"))
     path.application_data_allowed = False
-    assert path.open_single(wire, len(wire)) == b""
+    assert single(path, wire, len(wire)) == b""
     path.application_data_allowed = True
     assert path.open_into(OUT) == 4
-    assert path.open_single(wire, len(wire)) == b"", "a control record comes first"
+    assert single(path, wire, len(wire)) == b"", "a control record comes first"
     assert path.open_into(OUT) == CONTROL
-    assert ReceivePath().open_single(wire, len(wire)) == b""
+    assert single(ReceivePath(), wire, len(wire)) == b""
     forged = memoryview(bytes(wire[:-1]) + b"\0")
-    assert path.open_single(forged, len(forged)) == b""
-    assert path.open_single(wire, len(wire)) == b"data"
+    assert single(path, forged, len(forged)) == b""
+    assert single(path, wire, len(wire)) == b"data"

@@ -105,11 +105,16 @@ def test_a_record_too_long_for_tls_1_2_is_refused_by_its_header(content_type: in
         path.open_into(OUT)
 
 
+def single(path: ReceivePath, wire: bytes) -> bytes:
+    """`open_single` of all that there is."""
+    return path.open_single(memoryview(wire)[:5], memoryview(wire)[5:])
+
+
 def test_application_data_of_tls_1_2_in_a_handshake_is_refused() -> None:
     path = receive_path12()
     path.application_data_allowed = False
     path.append(stream12((DATA, b"early")))
-    assert path.open_single(memoryview(stream12((DATA, b"early"))), 34) == b""
+    assert single(path, stream12((DATA, b"early"))) == b""
     with pytest.raises(UnexpectedMessage, match="middle of a handshake"):
         path.open_into(OUT)
 
@@ -209,8 +214,8 @@ def test_open_single_of_tls_1_2() -> None:
     one = sealer12()
     path = receive_path12()
     path.tail = b"the beginning of it"
-    wire = memoryview(one.seal(DATA, b"hello"))
-    assert path.open_single(wire, len(wire)) == b"hello"
+    wire = one.seal(DATA, b"hello")
+    assert single(path, wire) == b"hello"
     assert (path.tail, path.delivered) == (b"", 5)
     # Whatever is not just that is left as it was, for `feed`.
     for record in (
@@ -220,10 +225,10 @@ def test_open_single_of_tls_1_2() -> None:
         b"\x17\x03\x03\x00\x00",
         b"\x17\x03\x03\x00\x20" + bytes(32),
     ):
-        assert path.open_single(memoryview(record), len(record)) == b""
+        assert single(path, record) == b""
     limited = receive_path12(max_content=64)
     record = stream12((DATA, bytes(65)))
-    assert limited.open_single(memoryview(record), len(record)) == b""
+    assert single(limited, record) == b""
     limited.append(record)
     with pytest.raises(RecordOverflow):
         limited.open_into(OUT)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from tlswrite.asyncio import Transport
+from tlswrite.asyncio.core import Core
 from tlswrite.connection import TLSConnection
 
 _DESCRIPTORS = Path("/proc/self/fd")
@@ -20,8 +21,8 @@ needs_proc = pytest.mark.skipif(not _DESCRIPTORS.exists(), reason="descriptors a
 
 
 def alive() -> int:
-    """Transports and connections that exist."""
-    return sum(isinstance(each, Transport | TLSConnection) for each in gc.get_objects())
+    """Transports, with what is behind their face, and connections that exist."""
+    return sum(isinstance(each, Transport | Core | TLSConnection) for each in gc.get_objects())
 
 
 def descriptors() -> int:

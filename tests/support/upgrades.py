@@ -13,7 +13,8 @@ from typing import Any
 from tests.support import engine
 from tests.support.wire import PATIENCE, Joined, Recorder, socket_pair
 from tlswrite.asyncio import start_tls
-from tlswrite.asyncio.layered import LayeredTransport, Pipe
+from tlswrite.asyncio.layered import LayeredTransport
+from tlswrite.asyncio.pipe import Pipe
 from tlswrite.asyncio.upgrade import UpgradedTransport
 
 #: How TLS gets on a connection: in the place of a plain transport, over one, or over one that has TLS already.

@@ -2,7 +2,8 @@
 
 | file | what is in it |
 |---|---|
-| transport | `Transport`: handshake, orderly close, extra info |
+| transport | `Transport`: what the application has of a connection |
+| core | behind it: handshake, orderly close, extra info |
 | write_side, sending | writing: gathering, backlog, awaited writes |
 | read_side | reading: shared buffers, pausing, BufferedProtocol |
 | lifecycle, linger | the socket's registrations, errors, end |
@@ -12,7 +13,7 @@
 | connect | `create_connection` and its relatives |
 | server | `Server`, `create_server` and its relatives |
 | streams | `open_connection`, `start_server` and the unix pair |
-| upgrade, layered | TLS on a connection that exists; over any transport |
+| upgrade, layered, pipe | TLS on a connection that exists; over any transport |
 | sendfile | `loop.sendfile` |
 | loop | event loops that make all these by their own methods |
 """

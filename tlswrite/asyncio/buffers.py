@@ -36,10 +36,13 @@ class LoopBuffers:
     A record that was incomplete begins where the buffer does, and so do those that follow it: their views are kept.
     """
 
-    __slots__ = ("__weakref__", "busy", "plain", "receive", "slots")
+    __slots__ = ("_end", "_fragment", "busy", "header", "plain", "receive", "single", "slots")
 
     def __init__(self) -> None:
         self.receive = memoryview(bytearray(_RECEIVE_SIZE))
+        #: What one read fills that has nothing in front of it, and the header of the record at its beginning.
+        self.single = self.receive[: limits.READ_BUDGET]
+        self.header = self.receive[: limits.RECORD_HEADER]
         #: The whole records that `receive` has room for, from its beginning on.
         self.slots = whole_records(
             self.receive, _RECEIVE_SIZE // (limits.MAX_PLAINTEXT + limits.RECORD_OVERHEAD)
@@ -47,6 +50,15 @@ class LoopBuffers:
         self.plain = memoryview(bytearray(_PLAIN_SIZE))
         #: True while a callback works in them.
         self.busy = False
+        self._end = 0
+        self._fragment = self.receive[:0]
+
+    def fragment(self, end: int) -> memoryview:
+        """What is behind the header in `receive[:end]`. Much traffic is of one size: the last view is kept."""
+        if end != self._end:
+            self._fragment = self.receive[limits.RECORD_HEADER : end]
+            self._end = end
+        return self._fragment
 
 
 def loop_buffers(loop: asyncio.AbstractEventLoop) -> LoopBuffers:

@@ -14,7 +14,8 @@ from typing import Any, TypeVar, cast
 
 from aiohappyeyeballs import start_connection
 
-from tlswrite.asyncio.layered import LayeredTransport, Pipe
+from tlswrite.asyncio.layered import LayeredTransport
+from tlswrite.asyncio.pipe import Pipe
 from tlswrite.asyncio.settings import (
     check_stream_socket,
     check_timeouts,

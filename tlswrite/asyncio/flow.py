@@ -16,23 +16,23 @@ __all__ = ["DEFAULT_HIGH_WATER", "FlowControl"]
 DEFAULT_HIGH_WATER: Final = 64 * 1024
 
 
-# `loop.sendfile` asks for that class, and for the names of its attributes; its methods are not used here.
-class FlowControl(asyncio.transports._FlowControlMixin):
+class FlowControl:
     """The part of a transport that calls `pause_writing` and `resume_writing`, in turn (clause A03)."""
 
-    __slots__ = ("_protocol",)
-
-    _protocol: Any
-    _loop: asyncio.AbstractEventLoop
-    _protocol_paused: bool
+    __slots__ = ("_face", "_high_water", "_loop", "_low_water", "_protocol", "_protocol_paused")
 
     def __init__(self, loop: asyncio.AbstractEventLoop, protocol: Any) -> None:
-        super().__init__(loop=loop)
-        # Facts are told by `get_extra_info`; an empty dictionary a connection would be for nothing.
-        self._extra = None
+        self._loop = loop
         self._protocol = protocol
+        #: The transport that the application has (see `transport.py`); None once the connection is lost.
+        self._face: Any = None
+        self._protocol_paused = False
         self._high_water = DEFAULT_HIGH_WATER
         self._low_water = DEFAULT_HIGH_WATER // 4
+
+    def get_write_buffer_size(self) -> int:
+        """Bytes that wait."""
+        raise NotImplementedError
 
     def get_write_buffer_limits(self) -> tuple[int, int]:
         """The marks (low, high), in bytes."""
@@ -81,7 +81,7 @@ class FlowControl(asyncio.transports._FlowControlMixin):
                 {
                     "message": f"protocol.{name}() failed",
                     "exception": exc,
-                    "transport": self,
+                    "transport": self._face,
                     "protocol": protocol,
                 }
             )

@@ -9,8 +9,8 @@ Invariants:
   `_writing` mirror it;
 * callbacks are registered in the context in which the transport was made, so context variables are the same
   in all of them;
-* nothing here or above stores a bound method of the transport, and a closed transport holds neither its
-  protocol nor an exception's frames: reference counting alone frees it.
+* nothing here or above stores a bound method of the connection, and one that is lost holds neither its face,
+  its protocol nor an exception's frames: reference counting alone frees it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,6 @@ import contextvars
 import copy
 import logging
 import socket
-import warnings
 from typing import Any, Final, TypeVar
 
 from tlswrite.asyncio.buffers import loop_buffers
@@ -31,7 +30,7 @@ from tlswrite.asyncio.registration import Registered, registered
 from tlswrite.connection import TLSConnection
 from tlswrite.errors import SyscallError, TLSError
 
-__all__ = ["Attachable", "Lifecycle", "logger"]
+__all__ = ["Lifecycle", "logger"]
 
 #: asyncio's logger: what is said of connections is said in one place.
 logger: Final = logging.getLogger("asyncio")
@@ -39,23 +38,10 @@ logger: Final = logging.getLogger("asyncio")
 _E = TypeVar("_E", bound=BaseException)
 
 
-class Attachable:
-    """What a transport tells its server: it was made, it is over."""
-
-    __slots__ = ()
-
-    def _attach(self, transport: Lifecycle) -> None:
-        raise NotImplementedError
-
-    def _detach(self, transport: Lifecycle) -> None:
-        raise NotImplementedError
-
-
 class Lifecycle(FlowControl):
     """Socket, connection and their end."""
 
     __slots__ = (
-        "__weakref__",
         "_buffers",
         "_closing",
         "_connected",
@@ -70,13 +56,10 @@ class Lifecycle(FlowControl):
         "_peer_done",
         "_reader",
         "_reading",
-        "_server",
         "_sock",
         "_waiter",
         "_writing",
     )
-
-    _sock: socket.socket | None
 
     def __init__(
         self,
@@ -85,12 +68,10 @@ class Lifecycle(FlowControl):
         protocol: Any,
         connection: TLSConnection,
         waiter: asyncio.Future[None] | None,
-        server: Attachable | None,
     ) -> None:
-        # First what the destructor looks at.
-        self._sock = None
-        self._server: Attachable | None = None
         super().__init__(loop, protocol)
+        #: None once connection_lost was called.
+        self._sock: socket.socket | None = sock
         self._fd = sock.fileno()
         self._connection = connection
         self._buffers = loop_buffers(loop)
@@ -114,10 +95,6 @@ class Lifecycle(FlowControl):
         #: A write may go straight to the socket; a read may go straight to the protocol.
         self._direct = False
         self._fast_read = False
-        self._sock = sock
-        if server is not None:
-            self._server = server
-            server._attach(self)
 
     def is_closing(self) -> bool:
         """True once closed, aborted or lost: nothing written now will be sent."""
@@ -128,14 +105,6 @@ class Lifecycle(FlowControl):
         if not self._lost:
             self._lingers = False
             self._force_close(None)
-
-    def __del__(self) -> None:
-        sock = self._sock
-        if sock is not None:
-            warnings.warn(f"unclosed transport {self!r}", ResourceWarning, source=self, stacklevel=2)
-            sock.close()
-            if self._server is not None:
-                self._server._detach(self)
 
     # ---- readiness ----------------------------------------------------------------------------------
 
@@ -150,7 +119,7 @@ class Lifecycle(FlowControl):
             reader = self._on_readable
             # A copy, because a context cannot be entered twice.
             self._context.copy().run(self._loop.add_reader, self._fd, reader)
-            self._reader = registered(self._loop, reader, self)
+            self._reader = registered(self._loop, reader, self._face)
             self._reading = True
 
     def _ignore_reads(self) -> None:
@@ -192,10 +161,10 @@ class Lifecycle(FlowControl):
         """Report as asyncio does: an OSError (and so every TLSError) is for the debug log only."""
         if isinstance(exc, OSError):
             if self._loop.get_debug():
-                logger.debug("%r: %s", self, message, exc_info=exc)
+                logger.debug("%r: %s", self._face, message, exc_info=exc)
         else:
             self._loop.call_exception_handler(
-                {"message": message, "exception": exc, "transport": self, "protocol": self._protocol}
+                {"message": message, "exception": exc, "transport": self._face, "protocol": self._protocol}
             )
         self._force_close(exc)
 
@@ -249,12 +218,12 @@ class Lifecycle(FlowControl):
                 protocol.connection_lost(exc)
         finally:
             self._protocol = None
+            # The socket first: a face that nobody else holds goes here, and looks whether the socket is closed.
             sock, self._sock = self._sock, None
+            face, self._face = self._face, None
+            face._over()
             assert sock is not None
             self._release(sock)
-            server, self._server = self._server, None
-            if server is not None:
-                server._detach(self)
             waiter, self._waiter = self._waiter, None
             if waiter is not None and not waiter.done():
                 error = exc or ConnectionAbortedError("aborted in the TLS handshake")

@@ -31,7 +31,7 @@ from typing import Any, Final, overload
 from tlswrite import limits
 from tlswrite.asyncio.awaited_writes import AwaitedWrites
 from tlswrite.asyncio.buffers import LoopBuffers, lend
-from tlswrite.asyncio.lifecycle import Attachable, logger
+from tlswrite.asyncio.lifecycle import logger
 from tlswrite.connection import TLSConnection
 from tlswrite.errors import TLSError
 from tlswrite.record.codes import WANT_READ
@@ -51,7 +51,6 @@ class ReadSide(AwaitedWrites):
         "_end_told",
         "_held",
         "_held_size",
-        "_open_single",
         "_paused",
         "_receive_path",
         "_recv_into",
@@ -65,11 +64,9 @@ class ReadSide(AwaitedWrites):
         protocol: Any,
         connection: TLSConnection,
         waiter: asyncio.Future[None] | None,
-        server: Attachable | None,
     ) -> None:
-        super().__init__(loop, sock, protocol, connection, waiter, server)
+        super().__init__(loop, sock, protocol, connection, waiter)
         self._receive_path = connection.receive_path
-        self._open_single = self._receive_path.open_single
         self._recv_into = sock.recv_into
         self._buffered = isinstance(protocol, asyncio.BufferedProtocol)
         self._paused = False
@@ -108,7 +105,7 @@ class ReadSide(AwaitedWrites):
         self._paused = True
         self._fast_read = False
         if self._loop.get_debug():
-            logger.debug("%r pauses reading", self)
+            logger.debug("%r pauses reading", self._face)
 
     def resume_reading(self) -> None:
         """Deliver again; what was held comes first, from the loop and not out of this call. Idempotent."""
@@ -121,7 +118,7 @@ class ReadSide(AwaitedWrites):
             self._resuming = True
             self._loop.call_soon(self._resume, context=self._context)
         if self._loop.get_debug():
-            logger.debug("%r resumes reading", self)
+            logger.debug("%r resumes reading", self._face)
 
     # ---- events -------------------------------------------------------------------------------------
 
@@ -146,23 +143,24 @@ class ReadSide(AwaitedWrites):
         Whatever else is found is `_consume`'s.
         """
         receive_path = self._receive_path
-        view = target = buffers.receive
-        kept = 0
+        target = buffers.single
+        end = 0
         if receive_path.tail:
-            kept = len(receive_path.tail)
-            view[:kept] = receive_path.tail
-            target = view[kept:]
+            end = len(receive_path.tail)
+            buffers.receive[:end] = receive_path.tail
+            target = buffers.receive[end : end + _READ_BUDGET]
         try:
-            count = self._recv_into(target, _READ_BUDGET)
+            count = self._recv_into(target)
         except (BlockingIOError, InterruptedError):
             return
         except OSError as exc:
             self._socket_failed(exc, "Fatal read error on socket transport")
             return
-        data = self._open_single(view, kept + count) if count else b""
+        end += count
+        data = receive_path.open_single(buffers.header, buffers.fragment(end)) if count else b""
         if not data:
             if count:
-                receive_path.feed(view, kept + count)
+                receive_path.feed(buffers.receive, end)
                 # A BufferedProtocol gets a run opened straight into its own buffer.
                 if not self._buffered:
                     data = receive_path.open_run(buffers.slots)
@@ -450,7 +448,7 @@ class ReadSide(AwaitedWrites):
         keep_open = False
         self._in_callback = True
         try:
-            keep_open = self._protocol.eof_received()
+            keep_open = bool(self._protocol.eof_received())
         except (SystemExit, KeyboardInterrupt):
             raise
         except BaseException as exc:

@@ -26,14 +26,14 @@ from typing import Any, Final, cast
 
 from tlswrite.asyncio.connect import AddressInfo, ServerSSL, resolve, watches_sockets
 from tlswrite.asyncio.layered import Accepting
-from tlswrite.asyncio.lifecycle import Attachable, Lifecycle, logger
+from tlswrite.asyncio.lifecycle import logger
 from tlswrite.asyncio.settings import (
     check_stream_socket,
     check_timeouts,
     refuse_without_ssl,
     server_connections,
 )
-from tlswrite.asyncio.transport import Transport
+from tlswrite.asyncio.transport import Attachable, Transport
 from tlswrite.connection import TLSConnection
 
 __all__ = ["ACCEPT_RETRY_DELAY", "Server", "create_server", "create_unix_server"]
@@ -84,7 +84,7 @@ class Server(Attachable, asyncio.AbstractServer):
         self._handshake_timeout, self._shutdown_timeout = timeouts
         self._unlink = unlink
         # Weakly, so that a transport which the application dropped is collected and says so.
-        self._clients: weakref.WeakSet[Lifecycle] = weakref.WeakSet()
+        self._clients: weakref.WeakSet[Transport] = weakref.WeakSet()
         self._waiters: list[asyncio.Future[None]] | None = []
         self._serving = False
         self._forever: asyncio.Future[None] | None = None
@@ -178,10 +178,10 @@ class Server(Attachable, asyncio.AbstractServer):
 
     # ---- of its transports --------------------------------------------------------------------------
 
-    def _attach(self, transport: Lifecycle) -> None:
+    def _attach(self, transport: Transport) -> None:
         self._clients.add(transport)
 
-    def _detach(self, transport: Lifecycle) -> None:
+    def _detach(self, transport: Transport) -> None:
         self._clients.discard(transport)
         if not self._clients and self._sockets is None:
             self._wake_up()

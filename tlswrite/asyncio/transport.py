@@ -1,46 +1,70 @@
-"""Transport: TLS over a non-blocking socket, driven by the loop's readiness callbacks.
+"""Transport: what the application has of a connection.
 
-Classes one above the other, one room each: `flow` (watermarks), `lifecycle` (socket, errors, the end),
-`write_side`, `awaited_writes`, `read_side`, `unwanted_input`; here stand the handshake, the orderly close and
-what the application asks about a connection. A write is in `write_side` and nowhere else, a read in `read_side`.
+A transport must be an `asyncio.Transport`. What does the work need not be, and is not: the `Core` is made of
+classes that inherit from nothing, so that they can be compiled, and this is its face. A face hands on what it is
+asked; `write`, which is called for every message, is the core's own, with nothing in between.
 
-The handshake runs in the read side's callbacks, like all control traffic; there is no task for it.
-`connection_made` comes when it is complete, and so late that what the protocol writes in it leaves together
-with our last flight. Where the handshake fails, `connection_made` and `connection_lost` are not called; the
-error goes to whoever waits for the connection, its alert to the peer.
+The core holds its face until `connection_lost` was called, since that is what it gives to the protocol and to the
+loop's exception handler; then the face holds the core and nothing holds the face but the application.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import socket
+import warnings
 from asyncio import constants
-from asyncio.trsock import TransportSocket
-from typing import Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
-from tlswrite import limits
-from tlswrite.asyncio.lifecycle import Attachable
-from tlswrite.asyncio.unwanted_input import UnwantedInput
-from tlswrite.connection import TLSConnection
-from tlswrite.errors import TLSError
+from tlswrite.asyncio.core import Core
+from tlswrite.asyncio.sending import Sending
+from tlswrite.connection import Buffer, TLSConnection
 
-__all__ = ["Transport"]
+__all__ = ["Attachable", "Transport"]
 
 
-class Transport(UnwantedInput):
+class Attachable:
+    """What a transport tells its server: it was made, it is over."""
+
+    __slots__ = ()
+
+    def _attach(self, transport: Transport) -> None:
+        raise NotImplementedError
+
+    def _detach(self, transport: Transport) -> None:
+        raise NotImplementedError
+
+
+# `loop.sendfile` asks for that class, and for the names of its attributes; its methods are not used here.
+class Transport(asyncio.transports._FlowControlMixin):
     """An asyncio transport that is a TLS connection.
 
     Made by `create_connection`, servers, `connect_accepted_socket` and `start_tls`; `start` begins the handshake.
-    `waiter` is woken when it is over. `upgraded`: the protocol had its connection_made from the transport that
-    was there before TLS. Timeouts are in seconds.
     """
 
-    __slots__ = ("_handshake_timeout", "_last_size", "_peername", "_shutdown_timeout", "_sockname", "_timer")
+    __slots__ = {
+        "__weakref__": "Servers and the watch over a loop's readers refer to a transport weakly.",
+        "_core": "The connection.",
+        "_server": "Who is told of the end.",
+        "write": """Send `data`, any contiguous buffer; never blocks, and keeps no reference to a mutable buffer.
+
+            Raises TypeError for what is no buffer, BufferError for a view that is not contiguous, RuntimeError
+            after `write_eof`. After the connection is lost or closed the data is dropped; from the fifth time
+            on a warning is logged, as asyncio does.
+            """,
+    }
 
     #: asyncio's marks: its own `start_tls` may put TLS of its own over this, `sendfile` reads and writes.
     _start_tls_compatible = True
     _sendfile_compatible = constants._SendfileMode.FALLBACK
+
+    _core: Core
+    _server: Attachable | None
+
+    if TYPE_CHECKING:
+
+        def write(self, data: Buffer) -> None: ...
 
     def __init__(
         self,
@@ -49,35 +73,131 @@ class Transport(UnwantedInput):
         protocol: Any,
         connection: TLSConnection,
         *,
-        waiter: asyncio.Future[None] | None = None,
         server: Attachable | None = None,
-        peername: Any = None,
-        upgraded: bool = False,
-        handshake_timeout: float = limits.HANDSHAKE_TIMEOUT,
-        shutdown_timeout: float = limits.SHUTDOWN_TIMEOUT,
+        **options: Any,
     ) -> None:
-        super().__init__(loop, sock, protocol, connection, waiter, server)
-        self._made = upgraded
-        self._handshake_timeout = handshake_timeout
-        self._shutdown_timeout = shutdown_timeout
-        self._timer: asyncio.TimerHandle | None = None
-        self._last_size = 0
-        #: Asked for when it is wanted, or when the socket goes.
-        self._sockname: Any = None
-        self._peername = _name(sock.getpeername) if peername is None else peername
-        _set_nodelay(sock)
+        """`options` are those of `Core`."""
+        self._wear(Core(loop, sock, protocol, connection, **options), server)
+
+    def _wear(self, core: Core, server: Attachable | None = None) -> None:
+        """Become the face of `core`."""
+        # Facts are told by `get_extra_info`; an empty dictionary a connection would be for nothing.
+        self._extra = None
+        self._loop = core._loop
+        self._core = core
+        core._face = self
+        self.write = core.write  # type: ignore[method-assign]  # a slot of that name is in front of the method
+        self._server = server
+        if server is not None:
+            server._attach(self)
+
+    def __del__(self) -> None:
+        # Where making it failed there is none.
+        core = getattr(self, "_core", None)
+        sock = None if core is None else core._sock
+        if sock is not None:
+            warnings.warn(f"unclosed transport {self!r}", ResourceWarning, source=self, stacklevel=2)
+            sock.close()
+            if self._server is not None:
+                self._server._detach(self)
+
+    def __repr__(self) -> str:
+        return self._core.describe(type(self).__name__)
 
     def start(self) -> None:
         """Begin the handshake. Raises what the loop raises for a socket it cannot watch."""
-        self._watch_reads()
-        self._timer = self._loop.call_later(self._handshake_timeout, self._handshake_timed_out)
-        try:
-            self._connection.start_handshake()
-        except TLSError as exc:
-            self._engine_failed(exc)
-        else:
-            if self._send_path.has_output:
-                self._flush()
+        self._core.start()
+
+    # ---- writing ------------------------------------------------------------------------------------
+
+    def writelines(self, list_of_data: Iterable[Buffer]) -> None:
+        """Send all of an iterable of buffers, as if joined; any iterable, a generator too."""
+        self.write(b"".join(list_of_data))
+
+    def sendall(self, data: Buffer) -> Sending:
+        return self._core.sendall(data)
+
+    sendall.__doc__ = Core.sendall.__doc__
+
+    @property
+    def committed(self) -> int:
+        """Plaintext bytes sealed so far: they were sent, or will be before anything else."""
+        return self._core.committed
+
+    def get_write_buffer_size(self) -> int:
+        """Bytes that wait: plaintext not sealed and ciphertext not sent, each byte once (clause A03)."""
+        return self._core.get_write_buffer_size()
+
+    def get_write_buffer_limits(self) -> tuple[int, int]:
+        """The marks (low, high), in bytes."""
+        return self._core.get_write_buffer_limits()
+
+    def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
+        """Set the marks, in bytes, with asyncio's defaults: high 64 KiB, or 4 * low; low high / 4.
+
+        Raises ValueError unless high >= low >= 0. With high 0 the protocol is paused whenever anything waits.
+        """
+        self._core.set_write_buffer_limits(high, low)
+
+    def can_write_eof(self) -> bool:
+        """True in TLS 1.3, which closes the two directions one by one (clause A09, RFC 9846 §6.1)."""
+        return self._core.can_write_eof()
+
+    def write_eof(self) -> None:
+        """Close the write side: all that waits, then close_notify, then FIN; reading goes on (clause A09).
+
+        Raises NotImplementedError in TLS 1.2, where a close_notify ends both directions (RFC 5246 §7.2.1).
+        """
+        self._core.write_eof()
+
+    # ---- reading ------------------------------------------------------------------------------------
+
+    def get_protocol(self) -> asyncio.BaseProtocol:
+        return self._core.get_protocol()
+
+    def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        """Deliver to another protocol from now on; allowed inside any callback (clause A07).
+
+        If writing is paused, the new protocol is told so, and will be told when it goes on.
+        """
+        self._core.set_protocol(protocol)
+
+    def is_reading(self) -> bool:
+        return self._core.is_reading()
+
+    def pause_reading(self) -> None:
+        """Deliver nothing until `resume_reading`; writing goes on (clause A06). Idempotent."""
+        self._core.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Deliver again; what was held comes first, from the loop and not out of this call. Idempotent."""
+        self._core.resume_reading()
+
+    # ---- the connection -----------------------------------------------------------------------------
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        """As asyncio's: peername, sockname, socket, sslcontext (the configuration), ssl_object (the
+        TLSConnection), peercert, cipher, compression.
+        """
+        return self._core.get_extra_info(name, default)
+
+    def key_update(self, request_peer: bool = False) -> None:
+        """Change the write key now, and ask the peer to change its own: see `TLSConnection.key_update`."""
+        self._core.key_update(request_peer)
+
+    def renegotiate(self) -> None:
+        """Begin a renegotiation (TLS 1.2): see `TLSConnection.renegotiate`. Writes wait until it is over."""
+        self._core.renegotiate()
+
+    def verify_client_post_handshake(self) -> None:
+        """Ask the client for a certificate: see `TLSConnection.verify_client_post_handshake`."""
+        self._core.verify_client_post_handshake()
+
+    # ---- the end ------------------------------------------------------------------------------------
+
+    def is_closing(self) -> bool:
+        """True once closed, aborted or lost: nothing written now will be sent."""
+        return self._core._closing
 
     def close(self) -> None:
         """Send all that waits, close_notify and FIN, then connection_lost(None) (clause A08). Idempotent.
@@ -85,158 +205,30 @@ class Transport(UnwantedInput):
         Does not wait for the peer's close_notify. If the peer takes nothing for the shutdown timeout,
         connection_lost gets a TimeoutError. During the handshake the connection is aborted.
         """
-        if self._closing:
-            return
-        if not self._connected:
-            self._force_close(None)
-            return
-        self._closing = True
-        self._direct = self._fast_read = False
-        self._held = None
-        if self._waits_for_peer():
-            self._finish_renegotiation()
-        self._flush()
-        if not self._lost:
-            # The peer may be blocked in a write itself: read, or neither side would ever get on.
-            if not self._peer_done:
-                self._watch_reads()
-            self._last_size = self.get_write_buffer_size()
-            self._timer = self._loop.call_later(self._shutdown_timeout, self._shutdown_timed_out)
+        self._core.close()
 
-    def key_update(self, request_peer: bool = False) -> None:
-        """Change the write key now, and ask the peer to change its own: see `TLSConnection.key_update`."""
-        self._connection.key_update(request_peer)
-        self._flush()
+    def abort(self) -> None:
+        """Drop the connection at once: nothing that waits is sent, no close_notify, no lingering (A08)."""
+        self._core.abort()
 
-    def renegotiate(self) -> None:
-        """Begin a renegotiation (TLS 1.2): see `TLSConnection.renegotiate`. Writes wait until it is over."""
-        self._connection.renegotiate()
-        self._flush()
+    # ---- of the core --------------------------------------------------------------------------------
 
-    def verify_client_post_handshake(self) -> None:
-        """Ask the client for a certificate: see `TLSConnection.verify_client_post_handshake`."""
-        self._connection.verify_client_post_handshake()
-        self._flush()
+    def _over(self) -> None:
+        """connection_lost was called."""
+        server, self._server = self._server, None
+        if server is not None:
+            server._detach(self)
 
-    def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """As asyncio's: peername, sockname, socket, sslcontext (the configuration), ssl_object (the
-        TLSConnection), peercert, cipher, compression.
-        """
-        if name == "peername":
-            return self._peername
-        if name == "sockname":
-            if self._sock is not None:
-                self._keep_sockname(self._sock)
-            return self._sockname
-        if name == "ssl_object":
-            return self._connection.ssl_object
-        if name == "sslcontext":
-            return self._connection.sslcontext
-        if name == "cipher":
-            return self._connection.cipher()
-        if name == "peercert":
-            return self._connection.getpeercert() if self._connection.handshake_complete else None
-        if name == "compression":
-            return None
-        if name == "socket" and self._sock is not None:
-            return TransportSocket(self._sock)
-        return default
+    def _reader_dropped(self) -> None:
+        self._core._reader_dropped()
 
-    def __repr__(self) -> str:
-        info = [type(self).__name__]
-        if self._sock is None:
-            info.append("closed")
-        elif self._closing:
-            info.append("closing")
-        info.append(f"fd={self._fd}")
-        if self._sock is not None:
-            info.append(f"read={'polling' if self._reading else 'idle'}")
-            state = "polling" if self._writing else "idle"
-            info.append(f"write=<{state}, bufsize={self.get_write_buffer_size()}>")
-        return f"<{' '.join(info)}>"
+    # ---- of asyncio ---------------------------------------------------------------------------------
 
-    # ---- the handshake ------------------------------------------------------------------------------
+    @property
+    def _protocol_paused(self) -> bool:
+        """`loop.sendfile` of asyncio's own looks at it."""
+        return self._core._protocol_paused
 
-    def _handshake_done(self) -> None:
-        self._stop_timer()
-        self._connected = self._direct = True
-        self._fast_read = not self._paused
-        if not self._made:
-            self._made = True
-            self._in_callback = True
-            try:
-                self._protocol.connection_made(self)
-            except (SystemExit, KeyboardInterrupt):
-                raise
-            except BaseException as exc:
-                self._callback_failed(exc, "connection_made")
-                return
-            finally:
-                self._in_callback = False
-                self._recent = 0.0
-        waiter, self._waiter = self._waiter, None
-        if waiter is not None and not waiter.done():
-            waiter.set_result(None)
-
-    def _handshake_timed_out(self) -> None:
-        self._timer = None
-        self._fatal_error(
-            ConnectionAbortedError(
-                f"TLS handshake is taking longer than {self._handshake_timeout} seconds "
-                f"(state {self._connection.state}): aborting the connection"
-            ),
-            "TLS handshake timed out",
-        )
-
-    def _engine_failed(self, exc: TLSError) -> None:
-        self._fail(exc, "Fatal TLS error" if self._connected else "TLS handshake failed")
-
-    # ---- the close ----------------------------------------------------------------------------------
-
-    def _shutdown_timed_out(self) -> None:
-        """The peer may be slow, but it must take something within each timeout."""
-        size = self.get_write_buffer_size()
-        if size < self._last_size:
-            self._last_size = size
-            self._timer = self._loop.call_later(self._shutdown_timeout, self._shutdown_timed_out)
-            return
-        self._timer = None
-        self._fatal_error(
-            TimeoutError(
-                f"TLS shutdown timed out: the peer took nothing for {self._shutdown_timeout} seconds, "
-                f"{size} bytes were not sent"
-            ),
-            "TLS shutdown timed out",
-        )
-
-    def _stop_timer(self) -> None:
-        timer, self._timer = self._timer, None
-        if timer is not None:
-            timer.cancel()
-
-    def _release(self, sock: socket.socket) -> None:
-        self._keep_sockname(sock)
-        super()._release(sock)
-
-    def _keep_sockname(self, sock: socket.socket) -> None:
-        if self._sockname is None:
-            self._sockname = _name(sock.getsockname)
-
-    def _drop_buffers(self, exc: BaseException | None) -> None:
-        super()._drop_buffers(exc)
-        self._stop_timer()
-
-
-def _name(ask: Any) -> Any:
-    try:
-        return ask()
-    except OSError:
-        return None
-
-
-def _set_nodelay(sock: socket.socket) -> None:
-    """Small writes leave without waiting for the peer's ACK: gathering is done here, not by Nagle."""
-    if sock.family in (socket.AF_INET, socket.AF_INET6):
-        # Some systems refuse where the peer has gone already; the first read tells of that.
-        with contextlib.suppress(OSError):
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    def _force_close(self, exc: BaseException | None) -> None:
+        """TLS of asyncio's and uvloop's own over this one ends so where it fails."""
+        self._core._force_close(exc)

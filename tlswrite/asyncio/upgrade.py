@@ -19,7 +19,8 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from tlswrite.asyncio.connect import ClientSSL, ServerSSL, shake_hands, watches_sockets
-from tlswrite.asyncio.layered import LayeredTransport, Pipe
+from tlswrite.asyncio.layered import LayeredTransport
+from tlswrite.asyncio.pipe import Pipe
 from tlswrite.asyncio.settings import check_timeouts, client_connection, server_connections
 from tlswrite.asyncio.transport import Transport
 
@@ -166,10 +167,10 @@ class UpgradedTransport(Transport):
             sock.close()
             raise
 
-    def _release(self, sock: socket.socket) -> None:
-        # First, so that the peer is done with when the last descriptor is.
+    def _over(self) -> None:
+        # Before the socket is closed, so that the peer is done with when the last descriptor is.
         self._plain.close()
-        super()._release(sock)
+        super()._over()
 
 
 async def _is_replaceable(transport: Any) -> bool:

@@ -42,7 +42,7 @@ from typing import Any, Final
 
 from tlswrite import limits
 from tlswrite.asyncio.backlog import BLOCK, GATHER_SIZE, flat, gather
-from tlswrite.asyncio.lifecycle import Attachable, Lifecycle, logger
+from tlswrite.asyncio.lifecycle import Lifecycle, logger
 from tlswrite.asyncio.sending import Sending
 from tlswrite.connection import Buffer, TLSConnection
 from tlswrite.errors import TLSError
@@ -50,8 +50,9 @@ from tlswrite.record.codes import WANT_READ
 
 __all__ = ["GATHER_TIME", "WriteSide"]
 
-#: A write that follows another one this soon is gathered. Seconds.
-GATHER_TIME: Final = 0.001
+#: A write that follows another one this soon is gathered. Seconds. (Not final: tests set it, compiled code too
+#: looks at it.)
+GATHER_TIME = 0.001
 
 #: A mutable buffer up to this size is sealed in one go whatever else the window must take. Bytes.
 _SEALED_AT_ONCE: Final = (limits.WINDOW_RECORDS - 1) * limits.MAX_PLAINTEXT
@@ -87,7 +88,6 @@ class WriteSide(Lifecycle):
         "_recent",
         "_scheduled",
         "_seal",
-        "_seal_now",
         "_send",
         "_send_path",
         "_sendings",
@@ -101,13 +101,11 @@ class WriteSide(Lifecycle):
         protocol: Any,
         connection: TLSConnection,
         waiter: asyncio.Future[None] | None,
-        server: Attachable | None,
     ) -> None:
-        super().__init__(loop, sock, protocol, connection, waiter, server)
+        super().__init__(loop, sock, protocol, connection, waiter)
         send_path = self._send_path = connection.send_path
         # Bound once: they belong to the engine and the socket, so no cycle comes of it.
         self._seal = send_path.write
-        self._seal_now = send_path.seal_now
         self._send = sock.send
         #: Plaintext that waits; None when there is none (an empty deque is 700 bytes).
         self._backlog: deque[bytes | memoryview] | None = None
@@ -150,7 +148,7 @@ class WriteSide(Lifecycle):
             )
         ):
             try:
-                if record := self._seal_now(data):
+                if record := self._send_path.seal_now(data):
                     # One record, which needs no stop in the engine's output unless the socket is full.
                     try:
                         count = self._send(record)
@@ -205,8 +203,6 @@ class WriteSide(Lifecycle):
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         self._gather_until = 0
         super().set_write_buffer_limits(high, low)
-
-    set_write_buffer_limits.__doc__ = Lifecycle.set_write_buffer_limits.__doc__
 
     def can_write_eof(self) -> bool:
         """True in TLS 1.3, which closes the two directions one by one (clause A09, RFC 9846 §6.1)."""

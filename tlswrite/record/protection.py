@@ -9,8 +9,9 @@ A sealer grows a record by its `overhead` over content and padding.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
-from typing import Final, Protocol
+from typing import Final
 
 from tlswrite import limits
 from tlswrite.crypto.aead import INVALID_TAG, new_aead
@@ -29,11 +30,13 @@ _OPAQUE: Final = b"\x17\x03\x03"
 _WHOLE_HEADER: Final = _OPAQUE + (limits.MAX_PLAINTEXT + 1 + limits.TAG).to_bytes(2, "big")
 #: Length of that record.
 _WHOLE: Final = limits.MAX_PLAINTEXT + limits.RECORD_OVERHEAD
-_TYPES: Final = tuple(bytes((value,)) for value in range(256))
+_BYTES: Final = tuple(bytes((value,)) for value in range(256))
 
 
-class Sealer(Protocol):
+class Sealer(ABC):
     """Protects the records of one direction under one key."""
+
+    __slots__ = ("max_content", "overhead", "padded", "record_limit", "sequence")
 
     sequence: int
     record_limit: int
@@ -43,9 +46,11 @@ class Sealer(Protocol):
     overhead: int
     padded: bool
 
+    @abstractmethod
     def seal(self, content_type: int, content: bytes | memoryview) -> bytes:
         """One whole record, header included."""
 
+    @abstractmethod
     def seal_run(self, content: memoryview, at: int, window: Window, end: int, records: int) -> int:
         """Stage application data `content[at:]` in `window` from `end` on and seal it in place.
 
@@ -54,8 +59,10 @@ class Sealer(Protocol):
         """
 
 
-class Opener(Protocol):
+class Opener(ABC):
     """Opens the records of one direction under one key."""
+
+    __slots__ = ("content_type", "mark", "max_fragment", "protects_all", "sequence")
 
     sequence: int
     #: Type of the last record opened, and where its content begins in the output.
@@ -66,6 +73,7 @@ class Opener(Protocol):
     #: Every record is protected and has its real type outside (TLS 1.2): see `open_record`.
     protects_all: bool
 
+    @abstractmethod
     def open_run(self, buffer: memoryview, start: int, end: int, out: memoryview, at: int) -> tuple[int, int]:
         """Open the records of `buffer[start:end]` back to back into `out` from `at` on.
 
@@ -75,6 +83,7 @@ class Opener(Protocol):
         before it ends at `mark`.
         """
 
+    @abstractmethod
     def open_in_place(
         self,
         buffer: memoryview,
@@ -91,17 +100,19 @@ class Opener(Protocol):
         was opened before, and `buffer` is spoilt from there on.
         """
 
+    @abstractmethod
     def open_single(self, header: memoryview, fragment: memoryview) -> bytes:
         """The content of one application record; empty, and nothing done, where it is anything else."""
 
+    @abstractmethod
     def open_record(self, header: memoryview, fragment: memoryview) -> bytes:
         """The content of a record of any type, where `protects_all`. Raises PeerError."""
 
 
-class NullSealer:
+class NullSealer(Sealer):
     """No protection: TLSPlaintext (RFC 9846 §5.1)."""
 
-    __slots__ = ("legacy_version", "max_content", "overhead", "padded", "record_limit", "sequence")
+    __slots__ = ("legacy_version",)
 
     def __init__(self, legacy_version: int = 0x0303) -> None:
         self.legacy_version = legacy_version
@@ -113,14 +124,14 @@ class NullSealer:
 
     def seal(self, content_type: int, content: bytes | memoryview) -> bytes:
         version = self.legacy_version.to_bytes(2, "big")
-        return b"".join((_TYPES[content_type], version, len(content).to_bytes(2, "big"), content))
+        return b"".join((_BYTES[content_type], version, len(content).to_bytes(2, "big"), content))
 
     def seal_run(self, content: memoryview, at: int, window: Window, end: int, records: int) -> int:
         # Application data is never sent unprotected (RFC 9846 §5).
         raise InternalError("application data cannot be sent without protection")
 
 
-class TLS13Sealer:
+class TLS13Sealer(Sealer):
     """TLSCiphertext (RFC 9846 §5.2–5.4) under one traffic key.
 
     `max_inner` is the largest TLSInnerPlaintext in bytes: content, type and padding together, which is
@@ -128,17 +139,15 @@ class TLS13Sealer:
     """
 
     __slots__ = (
+        "_beginning",
+        "_block",
         "_encrypt",
         "_encrypt_into",
         "_header",
         "_header_length",
+        "_last",
         "_mask",
         "_padding",
-        "max_content",
-        "overhead",
-        "padded",
-        "record_limit",
-        "sequence",
     )
 
     def __init__(
@@ -155,6 +164,10 @@ class TLS13Sealer:
         self._encrypt = aead.encrypt
         self._encrypt_into = aead.encrypt_into
         self._mask = int.from_bytes(iv, "big")
+        #: For single records: the last byte of the IV; the sequence number without its last byte, and the nonce so.
+        self._last = iv[-1]
+        self._block = -1
+        self._beginning = b""
         self._padding = padding
         self._header = b""
         self._header_length = 0
@@ -166,11 +179,11 @@ class TLS13Sealer:
 
     def seal(self, content_type: int, content: bytes | memoryview) -> bytes:
         if self._padding is not None:
-            inner = b"".join((content, _TYPES[content_type], bytes(self._pad(len(content)))))
+            inner = b"".join((content, _BYTES[content_type], bytes(self._pad(len(content)))))
         elif type(content) is bytes:
-            inner = content + _TYPES[content_type]
+            inner = content + _BYTES[content_type]
         else:
-            inner = b"".join((content, _TYPES[content_type]))
+            inner = b"".join((content, _BYTES[content_type]))
         length = len(inner) + limits.TAG
         # One sender's records tend to be of one size: the last header is kept.
         if length != self._header_length:
@@ -179,8 +192,12 @@ class TLS13Sealer:
         header = self._header
         sequence = self.sequence
         self.sequence = sequence + 1
-        # RFC 9846 §5.3: the nonce is the sequence number, XORed with the static IV.
-        return header + self._encrypt((self._mask ^ sequence).to_bytes(12, "big"), inner, header)
+        # RFC 9846 §5.3: the nonce is the sequence number, XORed with the static IV. 256 of them differ in a byte.
+        if sequence >> 8 != self._block:
+            self._block = sequence >> 8
+            self._beginning = (self._mask ^ sequence).to_bytes(12, "big")[:11]
+        nonce = self._beginning + _BYTES[self._last ^ (sequence & 255)]
+        return header + self._encrypt(nonce, inner, header)
 
     def seal_run(self, content: memoryview, at: int, window: Window, end: int, records: int) -> int:
         size = self.max_content
@@ -234,19 +251,17 @@ class TLS13Sealer:
         return max(0, min(self._padding(length), self.max_content - length))
 
 
-class TLS13Opener:
+class TLS13Opener(Opener):
     """TLSCiphertext (RFC 9846 §5.2–5.4) under one traffic key."""
 
     __slots__ = (
+        "_beginning",
+        "_block",
         "_decrypt",
         "_decrypt_into",
+        "_last",
         "_mask",
-        "content_type",
-        "mark",
-        "max_fragment",
         "max_inner",
-        "protects_all",
-        "sequence",
     )
 
     def __init__(
@@ -261,6 +276,10 @@ class TLS13Opener:
         self._decrypt = aead.decrypt
         self._decrypt_into = aead.decrypt_into
         self._mask = int.from_bytes(iv, "big")
+        #: For single records: the last byte of the IV; the sequence number without its last byte, and the nonce so.
+        self._last = iv[-1]
+        self._block = -1
+        self._beginning = b""
         #: Largest TLSInnerPlaintext accepted, in bytes: our record_size_limit once it is agreed on.
         self.max_inner = max_inner
         # RFC 9846 §5.2: up to 2^14 + 256 bytes are a record; what it may hold is checked once opened.
@@ -367,8 +386,12 @@ class TLS13Opener:
 
     def open_single(self, header: memoryview, fragment: memoryview) -> bytes:
         sequence = self.sequence
+        if sequence >> 8 != self._block:
+            self._block = sequence >> 8
+            self._beginning = (self._mask ^ sequence).to_bytes(12, "big")[:11]
+        nonce = self._beginning + _BYTES[self._last ^ (sequence & 255)]
         try:
-            inner = self._decrypt((self._mask ^ sequence).to_bytes(12, "big"), fragment, header)
+            inner = self._decrypt(nonce, fragment, header)
         except (INVALID_TAG, ValueError):
             return b""
         if not 1 < len(inner) <= self.max_inner or inner[-1] != 23:

@@ -16,6 +16,7 @@ from tlswrite.crypto.aead import INVALID_TAG, new_aead
 from tlswrite.crypto.suites import Suite
 from tlswrite.errors import BadRecordMAC, RecordOverflow
 from tlswrite.iana import ContentType
+from tlswrite.record.protection import Opener, Sealer
 from tlswrite.record.window import Slot, Window
 
 __all__ = ["TLS12Opener", "TLS12Sealer"]
@@ -25,7 +26,7 @@ _APPLICATION_DATA: Final = int(ContentType.APPLICATION_DATA)
 _HEADS: Final = tuple(bytes((value, 3, 3)) for value in range(256))
 
 
-class TLS12Sealer:
+class TLS12Sealer(Sealer):
     """Seals the records of one direction; `max_content` is the largest plaintext of a record, in bytes."""
 
     __slots__ = (
@@ -34,11 +35,6 @@ class TLS12Sealer:
         "_explicit",
         "_iv",
         "_mask",
-        "max_content",
-        "overhead",
-        "padded",
-        "record_limit",
-        "sequence",
     )
 
     def __init__(
@@ -111,7 +107,7 @@ class TLS12Sealer:
         return end
 
 
-class TLS12Opener:
+class TLS12Opener(Opener):
     """Opens the records of one direction; `max_content` is the largest plaintext of a record, in bytes."""
 
     __slots__ = (
@@ -121,12 +117,7 @@ class TLS12Opener:
         "_iv",
         "_mask",
         "_overhead",
-        "content_type",
-        "mark",
         "max_content",
-        "max_fragment",
-        "protects_all",
-        "sequence",
     )
 
     def __init__(

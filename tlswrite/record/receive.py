@@ -168,24 +168,24 @@ class ReceivePath:
 
     # ---- plaintext out --------------------------------------------------------------------------
 
-    def open_single(self, buffer: memoryview, end: int) -> bytes:
-        """The plaintext of `buffer[:end]`, which begins with `tail`, if that is just one application record.
+    def open_single(self, header: memoryview, fragment: memoryview) -> bytes:
+        """The plaintext of what was read, behind `tail` if there was one, if that is just one application record.
 
-        Empty, and nothing done, where it is anything else: then `feed` it. Much traffic is one record a read,
-        and is opened here with the fewest steps.
+        `header` is its first 5 bytes, whether so many were read or not, `fragment` what is behind them. Empty, and
+        nothing done, where it is anything else: then `feed` it. Much traffic is one record a read, and is opened
+        here with the fewest steps.
         """
         opener = self._opener
         if (
             opener is None
-            or end < 5
-            or buffer[0] != _APPLICATION_DATA
-            or ((buffer[3] << 8) | buffer[4]) != end - 5
+            or header[0] != _APPLICATION_DATA
+            or ((header[3] << 8) | header[4]) != len(fragment)
             or not self.application_data_allowed
             or self._control
             or self._failure is not None
         ):
             return b""
-        plaintext = opener.open_single(buffer[:5], buffer[5:end])
+        plaintext = opener.open_single(header, fragment)
         if plaintext:
             self.tail = b""
             self.delivered += len(plaintext)
