@@ -22,7 +22,7 @@ PACKAGE = "tlswrite"
 
 #: From the ground up; a room is a file or a package right under tlswrite/, "" is tlswrite/__init__.py.
 FLOORS = (
-    ("iana",),
+    ("compiled", "iana"),
     ("errors", "limits"),
     ("codec",),
     ("messages", "crypto"),

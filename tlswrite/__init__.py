@@ -5,6 +5,7 @@
 The package, floor by floor; a file imports only from floors beneath its own:
 
     iana.py          code points under their IANA names
+    compiled.py      words for the compiler of the optional build
     errors.py        exceptions; each knows its alert and its SSL_get_error code
     limits.py        record sizes, AEAD usage limits, defaults
     codec.py         reading and writing of TLS presentation language

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.build import interpreted
 from tests.support.engine import BOTH, ECDHE, HOST, ONLY_1_2, client_config, server_config
 from tests.support.wire import Complaints, Recorder
 from tlswrite import ClientConfig, Mode, connect_accepted_socket, create_connection
@@ -172,6 +173,7 @@ async def test_supported_versions_is_stripped_and_the_client_notices(complaints:
         assert failure.received == AlertDescription.ILLEGAL_PARAMETER
 
 
+@interpreted
 async def test_supported_versions_is_stripped_and_the_server_notices(monkeypatch: pytest.MonkeyPatch) -> None:
     # With a client that does not look at the random: its Finished is over the hello that it sent, the server's over
     # the one that came (RFC 5246 §7.4.9).

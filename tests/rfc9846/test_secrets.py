@@ -167,7 +167,8 @@ def test_the_traceback_of_a_peers_fault_leads_to_no_secret(fail: Fail) -> None:
         frame = each.__traceback__
         while frame is not None:
             name = frame.tb_frame.f_globals["__name__"]
-            assert not name.startswith(
+            # The frame of a compiled function has no variables.
+            assert not frame.tb_frame.f_locals or not name.startswith(
                 ("tlswrite.tls13", "tlswrite.handshake", "tlswrite.record", "tlswrite.crypto")
             )
             strings = {value for value in frame.tb_frame.f_locals.values() if isinstance(value, bytes)}

@@ -130,13 +130,16 @@ class Side:
 
     def _watch(self, generator: HandshakeGenerator) -> HandshakeGenerator:
         message: Any = None
-        while True:
-            try:
-                wait = generator.send(message)
-            except StopIteration:
-                return
-            self.waits.append(wait.name)
-            message = yield wait
+        try:
+            while True:
+                try:
+                    wait = generator.send(message)
+                except StopIteration:
+                    return
+                self.waits.append(wait.name)
+                message = yield wait
+        finally:
+            generator.close()
 
     def start(self) -> None:
         self._guard(self.runner.start)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from tests.support.build import interpreted
 from tests.support.engine import ECDHE, HOST, ONLY_1_2, connected
 from tests.support.handshakes import CCS, Edit, editing, from_client
 from tests.support.handshakes import with_extension as extended
@@ -251,6 +252,7 @@ def test_a_ticket_that_was_not_announced_must_not_come() -> None:
 # ---- what a client keeps ---------------------------------------------------------------------------------------
 
 
+@interpreted
 @pytest.mark.parametrize(
     ("hint", "lifetime"), [(0, TICKET_LIFETIME), (5, 5), (2**32 - 1, MAX_TICKET_LIFETIME)]
 )
@@ -264,6 +266,7 @@ def test_the_lifetime_of_a_ticket(hint: int, lifetime: int, monkeypatch: pytest.
     assert party.session.lifetime == lifetime
 
 
+@interpreted
 def test_a_ticket_that_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     # RFC 5077 §3.1, figure 2: a server may send a new ticket in an abbreviated handshake.
     party = Party(BY_TICKET)
@@ -291,6 +294,7 @@ def resume_with_ticket(self: Any, hello: ClientHello, session: Session) -> Hands
     yield from self.receive_finished(client=True)
 
 
+@interpreted
 @pytest.mark.parametrize("ticket", [b"", bytes(MAX_TICKET + 1)])
 def test_a_server_whose_tickets_are_of_no_use(ticket: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
     # RFC 5077 §3.3: a ticket of zero length is no ticket.

@@ -16,7 +16,7 @@ from tlswrite.iana import CipherSuite, ProtocolVersion
 __all__ = ["DEFAULT_SUITES", "SUITES", "TLS12_SUITES", "TLS13_SUITES", "Suite"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Suite:
     """What one cipher suite means.
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from tlswrite.compiled import mypyc_attr
 from tlswrite.errors import AlertReceived, TooMuchError, UnexpectedMessage, ZeroReturnError
 from tlswrite.handshake.negotiated import Negotiated
 from tlswrite.handshake.runner import AfterHandshake, HandshakeGenerator, Runner
@@ -23,6 +24,11 @@ from tlswrite.record.send import SendPath
 __all__ = ["Control"]
 
 _CHANGE_CIPHER_SPEC: Final = b"\x14\x03\x03\x00\x01\x01"
+# By names of their own: until Python 3.12 each look-up of a member in its class takes a call, 0.1 us.
+_ALERT: Final = ContentType.ALERT
+_CCS: Final = ContentType.CHANGE_CIPHER_SPEC
+_HANDSHAKE: Final = ContentType.HANDSHAKE
+_CLIENT_HELLO: Final = HandshakeType.CLIENT_HELLO
 #: Alerts sent as warnings: closure alerts (RFC 9846 §6.1), and no_renegotiation (RFC 5246 §7.2.2).
 _WARNINGS: Final = (
     AlertDescription.CLOSE_NOTIFY,
@@ -31,6 +37,7 @@ _WARNINGS: Final = (
 )
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Control:
     """Handshake messages and alerts of one connection; implements HandshakeIO."""
 
@@ -96,10 +103,10 @@ class Control:
     def handle(self, content_type: int, fragment: bytes) -> None:
         """One control record. Raises TLSError, which ends the connection."""
         self.handled += 1
-        if content_type == ContentType.ALERT:
+        if content_type == _ALERT:
             self._handle_alert(fragment)
             return
-        if content_type == ContentType.CHANGE_CIPHER_SPEC:
+        if content_type == _CCS:
             self._handle_change_cipher_spec()
             return
         joiner = self._joiner
@@ -107,7 +114,7 @@ class Control:
             joiner = self._joiner = Joiner()
         joiner.feed(fragment)
         while (message := joiner.next()) is not None:
-            if message[0] == HandshakeType.CLIENT_HELLO and not joiner.empty and self.negotiated is None:
+            if message[0] == _CLIENT_HELLO and not joiner.empty and self.negotiated is None:
                 # RFC 9846 §5.1: a message that precedes a key change ends at a record boundary. Of this one
                 # it is checked before it is answered: the alert is then one that the client can read.
                 raise UnexpectedMessage("handshake data behind a ClientHello in one record")
@@ -150,7 +157,7 @@ class Control:
         if self.negotiated is not None and self.send_path.output_size > 2 * SEND_WINDOW:
             # A peer that asks and asks, and does not read the answers, must not make them pile up.
             raise TooMuchError("the peer asks for more than it reads")
-        self.send_path.seal_control(ContentType.HANDSHAKE, message)
+        self.send_path.seal_control(_HANDSHAKE, message)
 
     def send_change_cipher_spec(self) -> None:
         self.send_path.queue_record(_CHANGE_CIPHER_SPEC)

@@ -54,7 +54,7 @@ _SUPPORTED_VERSIONS: Final = ExtensionType.SUPPORTED_VERSIONS
 _KEY_SHARE: Final = ExtensionType.KEY_SHARE
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Offer:
     """A ClientHello, and what it stands for."""
 

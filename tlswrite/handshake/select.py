@@ -63,7 +63,7 @@ _VERSION_NAMES: Final[dict[int, str]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ClientOffer:
     """What a ClientHello offers."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Self
+from typing import ClassVar, Final, Self
 
 from tlswrite.codec import Reader, u16, vector8, vector16, vector24
 from tlswrite.errors import DecodeError
@@ -15,22 +15,30 @@ from tlswrite.messages.extensions import encode_extensions, parse_extensions
 __all__ = ["Certificate", "CertificateEntry", "CertificateRequest", "CertificateVerify"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(init=False)
 class CertificateEntry(WithExtensions):
     """One certificate of a chain, in DER, and its extensions (RFC 9846 §4.5.1)."""
 
-    der: bytes
-    extensions: Extensions = ()
+    der: Final[bytes]
+    extensions: Extensions
+
+    def __init__(self, der: bytes, extensions: Extensions = ()) -> None:
+        self.der = der
+        self.extensions = extensions
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(init=False)
 class Certificate:
     """Certificate (RFC 9846 §4.5.1): the chain, the sender's own first; empty when a client has none."""
 
-    TYPE: ClassVar = HandshakeType.CERTIFICATE
+    TYPE: ClassVar[HandshakeType] = HandshakeType.CERTIFICATE
 
-    request_context: bytes
-    entries: tuple[CertificateEntry, ...]
+    request_context: Final[bytes]
+    entries: Final[tuple[CertificateEntry, ...]]
+
+    def __init__(self, request_context: bytes, entries: tuple[CertificateEntry, ...]) -> None:
+        self.request_context = request_context
+        self.entries = entries
 
     @classmethod
     def parse(cls, body: bytes | memoryview) -> Self:
@@ -50,11 +58,11 @@ class Certificate:
         return frame(HandshakeType.CERTIFICATE, vector8(self.request_context) + vector24(chain))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class CertificateRequest(WithExtensions):
     """CertificateRequest (RFC 9846 §4.4.2)."""
 
-    TYPE: ClassVar = HandshakeType.CERTIFICATE_REQUEST
+    TYPE: ClassVar[HandshakeType] = HandshakeType.CERTIFICATE_REQUEST
 
     request_context: bytes
     extensions: Extensions
@@ -74,14 +82,18 @@ class CertificateRequest(WithExtensions):
         )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(init=False)
 class CertificateVerify:
     """CertificateVerify (RFC 9846 §4.5.2)."""
 
-    TYPE: ClassVar = HandshakeType.CERTIFICATE_VERIFY
+    TYPE: ClassVar[HandshakeType] = HandshakeType.CERTIFICATE_VERIFY
 
-    scheme: int
-    signature: bytes
+    scheme: Final[int]
+    signature: Final[bytes]
+
+    def __init__(self, scheme: int, signature: bytes) -> None:
+        self.scheme = scheme
+        self.signature = signature
 
     @classmethod
     def parse(cls, body: bytes | memoryview) -> Self:

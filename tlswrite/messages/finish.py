@@ -7,7 +7,7 @@ HelloRetryRequest (RFC 9846 §4).
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import ClassVar, Self
+from typing import ClassVar, Final, Self
 
 from tlswrite.codec import Reader, u8, u32, vector8, vector16
 from tlswrite.errors import IllegalParameter
@@ -25,13 +25,16 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(init=False)
 class EncryptedExtensions(WithExtensions):
     """EncryptedExtensions (RFC 9846 §4.4.1)."""
 
-    TYPE: ClassVar = HandshakeType.ENCRYPTED_EXTENSIONS
+    TYPE: ClassVar[HandshakeType] = HandshakeType.ENCRYPTED_EXTENSIONS
 
     extensions: Extensions
+
+    def __init__(self, extensions: Extensions) -> None:
+        self.extensions = extensions
 
     @classmethod
     def parse(cls, body: bytes | memoryview) -> Self:
@@ -44,13 +47,16 @@ class EncryptedExtensions(WithExtensions):
         return frame(HandshakeType.ENCRYPTED_EXTENSIONS, encode_extensions(self.extensions))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(init=False)
 class Finished:
     """Finished (RFC 9846 §4.5.3); the length of verify_data is the hash's, which the handshake checks."""
 
-    TYPE: ClassVar = HandshakeType.FINISHED
+    TYPE: ClassVar[HandshakeType] = HandshakeType.FINISHED
 
-    verify_data: bytes
+    verify_data: Final[bytes]
+
+    def __init__(self, verify_data: bytes) -> None:
+        self.verify_data = verify_data
 
     @classmethod
     def parse(cls, body: bytes | memoryview) -> Self:
@@ -60,11 +66,11 @@ class Finished:
         return frame(HandshakeType.FINISHED, self.verify_data)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class KeyUpdate:
     """KeyUpdate (RFC 9846 §4.7.3)."""
 
-    TYPE: ClassVar = HandshakeType.KEY_UPDATE
+    TYPE: ClassVar[HandshakeType] = HandshakeType.KEY_UPDATE
 
     request_update: KeyUpdateRequest
 
@@ -82,17 +88,31 @@ class KeyUpdate:
         return frame(HandshakeType.KEY_UPDATE, u8(self.request_update))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(init=False)
 class NewSessionTicket(WithExtensions):
     """NewSessionTicket (RFC 9846 §4.7.1); `lifetime` in seconds."""
 
-    TYPE: ClassVar = HandshakeType.NEW_SESSION_TICKET
+    TYPE: ClassVar[HandshakeType] = HandshakeType.NEW_SESSION_TICKET
 
-    lifetime: int
-    age_add: int
-    nonce: bytes
+    lifetime: Final[int]
+    age_add: Final[int]
+    nonce: Final[bytes]
     ticket: bytes = field(repr=False)
-    extensions: Extensions = ()
+    extensions: Extensions
+
+    def __init__(
+        self,
+        lifetime: int,
+        age_add: int,
+        nonce: bytes,
+        ticket: bytes,
+        extensions: Extensions = (),
+    ) -> None:
+        self.lifetime = lifetime
+        self.age_add = age_add
+        self.nonce = nonce
+        self.ticket = ticket
+        self.extensions = extensions
 
     @classmethod
     def parse(cls, body: bytes | memoryview) -> Self:
@@ -116,11 +136,11 @@ class NewSessionTicket(WithExtensions):
         return frame(HandshakeType.NEW_SESSION_TICKET, b"".join(body))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class EndOfEarlyData:
     """EndOfEarlyData (RFC 9846 §4.6): empty."""
 
-    TYPE: ClassVar = HandshakeType.END_OF_EARLY_DATA
+    TYPE: ClassVar[HandshakeType] = HandshakeType.END_OF_EARLY_DATA
 
     @classmethod
     def parse(cls, body: bytes | memoryview) -> Self:

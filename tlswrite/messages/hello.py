@@ -25,22 +25,40 @@ DOWNGRADE_TLS12: Final = b"DOWNGRD\x01"
 DOWNGRADE_TLS11: Final = b"DOWNGRD\x00"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(init=False)
 class ClientHello(WithExtensions):
     """ClientHello (RFC 9846 §4.2.2).
 
     `has_extensions` is False for one that ends after the compression methods, as TLS 1.2 and before allow.
     """
 
-    TYPE: ClassVar = HandshakeType.CLIENT_HELLO
+    TYPE: ClassVar[HandshakeType] = HandshakeType.CLIENT_HELLO
 
-    random: bytes
-    session_id: bytes
-    cipher_suites: tuple[int, ...]
+    random: Final[bytes]
+    session_id: Final[bytes]
+    cipher_suites: Final[tuple[int, ...]]
     extensions: Extensions
-    legacy_version: int = ProtocolVersion.TLS_1_2
-    compression_methods: bytes = b"\0"
-    has_extensions: bool = True
+    legacy_version: Final[int]
+    compression_methods: Final[bytes]
+    has_extensions: Final[bool]
+
+    def __init__(
+        self,
+        random: bytes,
+        session_id: bytes,
+        cipher_suites: tuple[int, ...],
+        extensions: Extensions,
+        legacy_version: int = ProtocolVersion.TLS_1_2,
+        compression_methods: bytes = b"\0",
+        has_extensions: bool = True,
+    ) -> None:
+        self.random = random
+        self.session_id = session_id
+        self.cipher_suites = cipher_suites
+        self.extensions = extensions
+        self.legacy_version = legacy_version
+        self.compression_methods = compression_methods
+        self.has_extensions = has_extensions
 
     @classmethod
     def parse(cls, body: bytes | memoryview) -> Self:
@@ -72,22 +90,40 @@ class ClientHello(WithExtensions):
         return frame(HandshakeType.CLIENT_HELLO, b"".join(body))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(init=False)
 class ServerHello(WithExtensions):
     """ServerHello, and HelloRetryRequest, which is one with a special random (RFC 9846 §4.2.3, §4.2.4).
 
     `has_extensions` is False for one that ends after the compression method, as TLS 1.2 and before allow.
     """
 
-    TYPE: ClassVar = HandshakeType.SERVER_HELLO
+    TYPE: ClassVar[HandshakeType] = HandshakeType.SERVER_HELLO
 
-    random: bytes
-    session_id: bytes
-    cipher_suite: int
+    random: Final[bytes]
+    session_id: Final[bytes]
+    cipher_suite: Final[int]
     extensions: Extensions
-    legacy_version: int = ProtocolVersion.TLS_1_2
-    compression_method: int = 0
-    has_extensions: bool = True
+    legacy_version: Final[int]
+    compression_method: Final[int]
+    has_extensions: Final[bool]
+
+    def __init__(
+        self,
+        random: bytes,
+        session_id: bytes,
+        cipher_suite: int,
+        extensions: Extensions,
+        legacy_version: int = ProtocolVersion.TLS_1_2,
+        compression_method: int = 0,
+        has_extensions: bool = True,
+    ) -> None:
+        self.random = random
+        self.session_id = session_id
+        self.cipher_suite = cipher_suite
+        self.extensions = extensions
+        self.legacy_version = legacy_version
+        self.compression_method = compression_method
+        self.has_extensions = has_extensions
 
     @property
     def is_hello_retry_request(self) -> bool:

@@ -14,7 +14,7 @@ from tlswrite.errors import IllegalParameter
 __all__ = ["OfferedPsks", "encode_selected_identity", "parse_selected_identity"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class OfferedPsks:
     """OfferedPsks of a ClientHello; `identities` are tickets, each with its obfuscated_ticket_age."""
 

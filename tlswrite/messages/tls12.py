@@ -27,11 +27,11 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class HelloRequest:
     """HelloRequest (RFC 5246 §7.4.1.1): empty."""
 
-    TYPE: ClassVar = HandshakeType.HELLO_REQUEST
+    TYPE: ClassVar[HandshakeType] = HandshakeType.HELLO_REQUEST
 
     @classmethod
     def parse(cls, body: bytes | memoryview) -> Self:
@@ -42,11 +42,11 @@ class HelloRequest:
         return frame(HandshakeType.HELLO_REQUEST, b"")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Certificate12:
     """Certificate (RFC 5246 §7.4.2): the chain in DER, the sender's own first; empty if a client has none."""
 
-    TYPE: ClassVar = HandshakeType.CERTIFICATE
+    TYPE: ClassVar[HandshakeType] = HandshakeType.CERTIFICATE
 
     entries: tuple[bytes, ...]
 
@@ -66,11 +66,11 @@ class Certificate12:
         return frame(HandshakeType.CERTIFICATE, vector24(b"".join(map(vector24, self.entries))))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class CertificateStatus:
     """CertificateStatus (RFC 6066 §8): an OCSP response in DER."""
 
-    TYPE: ClassVar = HandshakeType.CERTIFICATE_STATUS
+    TYPE: ClassVar[HandshakeType] = HandshakeType.CERTIFICATE_STATUS
 
     response: bytes
 
@@ -82,11 +82,11 @@ class CertificateStatus:
         return frame(HandshakeType.CERTIFICATE_STATUS, encode_certificate_status(self.response))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ServerKeyExchange:
     """ServerKeyExchange of ECDHE (RFC 8422 §5.4): the server's share on a named curve, signed."""
 
-    TYPE: ClassVar = HandshakeType.SERVER_KEY_EXCHANGE
+    TYPE: ClassVar[HandshakeType] = HandshakeType.SERVER_KEY_EXCHANGE
 
     group: int
     public: bytes
@@ -114,11 +114,11 @@ class ServerKeyExchange:
         return frame(HandshakeType.SERVER_KEY_EXCHANGE, body)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class CertificateRequest12:
     """CertificateRequest (RFC 5246 §7.4.4); `authorities` are distinguished names in DER."""
 
-    TYPE: ClassVar = HandshakeType.CERTIFICATE_REQUEST
+    TYPE: ClassVar[HandshakeType] = HandshakeType.CERTIFICATE_REQUEST
 
     certificate_types: tuple[int, ...]
     schemes: tuple[int, ...]
@@ -145,11 +145,11 @@ class CertificateRequest12:
         return frame(HandshakeType.CERTIFICATE_REQUEST, b"".join(body))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ServerHelloDone:
     """ServerHelloDone (RFC 5246 §7.4.5): empty."""
 
-    TYPE: ClassVar = HandshakeType.SERVER_HELLO_DONE
+    TYPE: ClassVar[HandshakeType] = HandshakeType.SERVER_HELLO_DONE
 
     @classmethod
     def parse(cls, body: bytes | memoryview) -> Self:
@@ -160,11 +160,11 @@ class ServerHelloDone:
         return frame(HandshakeType.SERVER_HELLO_DONE, b"")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class ClientKeyExchange:
     """ClientKeyExchange of ECDHE (RFC 8422 §5.7): the client's share."""
 
-    TYPE: ClassVar = HandshakeType.CLIENT_KEY_EXCHANGE
+    TYPE: ClassVar[HandshakeType] = HandshakeType.CLIENT_KEY_EXCHANGE
 
     public: bytes
 
@@ -179,11 +179,11 @@ class ClientKeyExchange:
         return frame(HandshakeType.CLIENT_KEY_EXCHANGE, vector8(self.public))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class NewSessionTicket12:
     """NewSessionTicket (RFC 5077 §3.3); `lifetime_hint` in seconds, 0: unspecified. The ticket may be empty."""
 
-    TYPE: ClassVar = HandshakeType.NEW_SESSION_TICKET
+    TYPE: ClassVar[HandshakeType] = HandshakeType.NEW_SESSION_TICKET
 
     lifetime_hint: int
     ticket: bytes = field(repr=False)

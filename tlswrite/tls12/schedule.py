@@ -35,16 +35,25 @@ _MAIN_SECRET_LENGTH: Final = 48
 _VERIFY_DATA_LENGTH: Final = 12
 
 
-@dataclass(frozen=True, slots=True)
 class MainSecret:
-    """A main secret, with what exporters need besides."""
+    """A main secret, with what exporters need besides; it lives as long as its connection.
 
-    suite: Suite
-    secret: bytes = field(repr=False)
-    client_random: bytes
-    server_random: bytes
-    #: Whether it is bound to the handshake that made it (RFC 7627).
-    extended: bool
+    `extended` tells whether it is bound to the handshake that made it (RFC 7627).
+    """
+
+    __slots__ = ("client_random", "extended", "secret", "server_random", "suite")
+
+    def __init__(
+        self, suite: Suite, secret: bytes, client_random: bytes, server_random: bytes, extended: bool
+    ) -> None:
+        self.suite: Final = suite
+        self.secret: Final = secret
+        self.client_random: Final = client_random
+        self.server_random: Final = server_random
+        self.extended: Final = extended
+
+    def __repr__(self) -> str:
+        return f"<MainSecret {self.suite.name}>"
 
     def export(self, label: bytes, length: int, context: bytes | None) -> bytes:
         """Exported keying material (RFC 5705 §4), `length` bytes; no context is not an empty one."""
@@ -54,7 +63,7 @@ class MainSecret:
         return prf(self.suite.hash_name, self.secret, label, seed, length)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class KeyBlock:
     """Write keys and the fixed parts of the nonces (RFC 5246 §6.3)."""
 

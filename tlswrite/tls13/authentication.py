@@ -58,7 +58,7 @@ WAIT_FINISHED = Wait("WAIT_FINISHED", HandshakeType.FINISHED)
 # ---- CertificateRequest -----------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Request:
     """What a CertificateRequest asks for."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 
+from tlswrite.compiled import mypyc_attr
 from tlswrite.config import ClientConfig
 from tlswrite.crypto import certificates, x509
 from tlswrite.crypto.signatures import CLIENT_CONTEXT, SERVER_CONTEXT
@@ -73,6 +74,7 @@ WAIT_EE = Wait("WAIT_EE", HandshakeType.ENCRYPTED_EXTENSIONS)
 WAIT_CERT_CR = Wait("WAIT_CERT_CR", HandshakeType.CERTIFICATE_REQUEST, HandshakeType.CERTIFICATE)
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class ClientHandshake:
     """What the steps of one handshake share. It lives as long as its generator.
 

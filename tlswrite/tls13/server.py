@@ -10,6 +10,7 @@ from __future__ import annotations
 import ssl
 from collections.abc import Generator
 
+from tlswrite.compiled import mypyc_attr
 from tlswrite.config import ServerConfig
 from tlswrite.crypto import certificates
 from tlswrite.crypto.credentials import Credentials
@@ -81,6 +82,7 @@ _TLS_1_3 = (
 _MAY_CHANGE = frozenset({ExtensionType.EARLY_DATA, ExtensionType.PRE_SHARED_KEY, ExtensionType.PADDING})
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class ServerHandshake:
     """What the steps of one handshake share. It lives as long as its generator."""
 
