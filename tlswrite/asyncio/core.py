@@ -8,6 +8,9 @@ The handshake runs in the read side's callbacks, like all control traffic; there
 `connection_made` comes when it is complete, and so late that what the protocol writes in it leaves together
 with our last flight. Where the handshake fails, `connection_made` and `connection_lost` are not called; the
 error goes to whoever waits for the connection, its alert to the peer.
+
+These classes inherit from nothing, so that mypyc can compile them. Their attributes have types that say what is in
+them, and a value that a test sets is no `Final`, which would be written into the code.
 """
 
 from __future__ import annotations

@@ -197,7 +197,7 @@ class Transport(asyncio.transports._FlowControlMixin):
 
     def is_closing(self) -> bool:
         """True once closed, aborted or lost: nothing written now will be sent."""
-        return self._core._closing
+        return self._core.is_closing()
 
     def close(self) -> None:
         """Send all that waits, close_notify and FIN, then connection_lost(None) (clause A08). Idempotent.

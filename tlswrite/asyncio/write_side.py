@@ -36,7 +36,6 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections import deque
-from collections.abc import Iterable
 from time import monotonic
 from typing import Any, Final
 
@@ -183,10 +182,6 @@ class WriteSide(Lifecycle):
             self._accepted = end
         else:
             self._write(data)
-
-    def writelines(self, list_of_data: Iterable[Buffer]) -> None:
-        """Send all of an iterable of buffers, as if joined; any iterable, a generator too."""
-        self.write(b"".join(list_of_data))
 
     @property
     def committed(self) -> int:
