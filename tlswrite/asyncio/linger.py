@@ -87,7 +87,7 @@ class _Lingering:
     def _watch(self) -> None:
         reader = self._on_readable
         self._loop.add_reader(self._fd, reader)
-        self._reader = registered(self._loop, reader, self)
+        self._reader = registered(self._loop, reader, weakref.proxy(self))
 
     def _on_readable(self) -> None:
         if not self._discard():

@@ -33,23 +33,25 @@ class Registered(weakref.ref[Any]):
     __slots__ = ("loop", "owner")
 
     loop: asyncio.AbstractEventLoop
-    owner: weakref.ref[Any]
+    owner: Owner
 
 
 def registered(
     loop: asyncio.AbstractEventLoop, reader: Callable[[], None], owner: Owner
 ) -> Registered | None:
-    """What tells `owner` that `loop` let go of `reader`, a bound method; None for loops that do not."""
+    """What tells `owner` that `loop` let go of `reader`, a bound method; None for loops that do not.
+
+    An owner that nothing but the loop is to keep alive gives a proxy of itself.
+    """
     if isinstance(loop, asyncio.BaseEventLoop):
         return None
     found = Registered(reader, _dropped)
     found.loop = loop
-    found.owner = weakref.ref(owner)
+    found.owner = owner
     return found
 
 
 def _dropped(found: Registered) -> None:
     # The bound method still holds its owner at this moment. A loop that is closed lets go of everything.
-    owner = found.owner()
-    if owner is not None and not found.loop.is_closed():
-        found.loop.call_soon(owner._reader_dropped)
+    if not found.loop.is_closed():
+        found.loop.call_soon(found.owner._reader_dropped)

@@ -1,7 +1,8 @@
 """Protection of one direction: a sealer or an opener is made at each key change and dropped at the next.
 
-What a key change decides (bound AEAD methods, nonce mask, limits) is fetched once here, never once a
-record. A sealer and an opener own their sequence number; nothing can rewind it, so no nonce is used twice
+What a key change decides (AEAD, nonce mask, limits) is fetched once here, never once a record. The AEAD's method
+for single records is bound; the one for runs of them is looked up once a run, which spares an idle connection two
+bound methods. A sealer and an opener own their sequence number; nothing can rewind it, so no nonce is used twice
 (RFC 9846 §5.3).
 
 A sealer grows a record by its `overhead` over content and padding.
@@ -139,10 +140,10 @@ class TLS13Sealer(Sealer):
     """
 
     __slots__ = (
+        "_aead",
         "_beginning",
         "_block",
         "_encrypt",
-        "_encrypt_into",
         "_header",
         "_header_length",
         "_last",
@@ -160,9 +161,8 @@ class TLS13Sealer(Sealer):
         padding: Padding | None = None,
         record_limit: int | None = None,
     ) -> None:
-        aead = new_aead(suite, key)
+        aead = self._aead = new_aead(suite, key)
         self._encrypt = aead.encrypt
-        self._encrypt_into = aead.encrypt_into
         self._mask = int.from_bytes(iv, "big")
         #: For single records: the last byte of the IV; the sequence number without its last byte, and the nonce so.
         self._last = iv[-1]
@@ -203,7 +203,7 @@ class TLS13Sealer(Sealer):
         size = self.max_content
         left = len(content) - at
         mask = self._mask
-        encrypt_into = self._encrypt_into
+        encrypt_into = self._aead.encrypt_into
         sequence = self.sequence
         view = window.view
         if size == limits.MAX_PLAINTEXT and left >= size and not self.padded and end in window.slots:
@@ -255,10 +255,10 @@ class TLS13Opener(Opener):
     """TLSCiphertext (RFC 9846 §5.2–5.4) under one traffic key."""
 
     __slots__ = (
+        "_aead",
         "_beginning",
         "_block",
         "_decrypt",
-        "_decrypt_into",
         "_last",
         "_mask",
         "max_inner",
@@ -272,9 +272,8 @@ class TLS13Opener(Opener):
         *,
         max_inner: int = limits.MAX_PLAINTEXT + 1,
     ) -> None:
-        aead = new_aead(suite, key)
+        aead = self._aead = new_aead(suite, key)
         self._decrypt = aead.decrypt
-        self._decrypt_into = aead.decrypt_into
         self._mask = int.from_bytes(iv, "big")
         #: For single records: the last byte of the IV; the sequence number without its last byte, and the nonce so.
         self._last = iv[-1]
@@ -290,7 +289,7 @@ class TLS13Opener(Opener):
         self.sequence = 0
 
     def open_run(self, buffer: memoryview, start: int, end: int, out: memoryview, at: int) -> tuple[int, int]:
-        decrypt_into = self._decrypt_into
+        decrypt_into = self._aead.decrypt_into
         mask = self._mask
         sequence = self.sequence
         max_inner = self.max_inner
@@ -334,7 +333,7 @@ class TLS13Opener(Opener):
         contents: list[memoryview],
         slots: tuple[Slot, ...] = (),
     ) -> int:
-        decrypt_into = self._decrypt_into
+        decrypt_into = self._aead.decrypt_into
         mask = self._mask
         sequence = self.sequence
         max_inner = self.max_inner

@@ -30,8 +30,8 @@ class TLS12Sealer(Sealer):
     """Seals the records of one direction; `max_content` is the largest plaintext of a record, in bytes."""
 
     __slots__ = (
+        "_aead",
         "_encrypt",
-        "_encrypt_into",
         "_explicit",
         "_iv",
         "_mask",
@@ -46,9 +46,8 @@ class TLS12Sealer(Sealer):
         max_content: int = limits.MAX_PLAINTEXT,
         record_limit: int | None = None,
     ) -> None:
-        aead = new_aead(suite, key)
+        aead = self._aead = new_aead(suite, key)
         self._encrypt = aead.encrypt
-        self._encrypt_into = aead.encrypt_into
         self._explicit = suite.explicit_nonce
         self._iv = iv
         self._mask = int.from_bytes(iv, "big")
@@ -79,7 +78,7 @@ class TLS12Sealer(Sealer):
         left = len(content) - at
         explicit = self._explicit
         iv, mask = self._iv, self._mask
-        encrypt_into = self._encrypt_into
+        encrypt_into = self._aead.encrypt_into
         view = window.view
         head = _HEADS[_APPLICATION_DATA]
         while records and left:
@@ -111,8 +110,8 @@ class TLS12Opener(Opener):
     """Opens the records of one direction; `max_content` is the largest plaintext of a record, in bytes."""
 
     __slots__ = (
+        "_aead",
         "_decrypt",
-        "_decrypt_into",
         "_explicit",
         "_iv",
         "_mask",
@@ -123,9 +122,8 @@ class TLS12Opener(Opener):
     def __init__(
         self, suite: Suite, key: bytes, iv: bytes, *, max_content: int = limits.MAX_PLAINTEXT
     ) -> None:
-        aead = new_aead(suite, key)
+        aead = self._aead = new_aead(suite, key)
         self._decrypt = aead.decrypt
-        self._decrypt_into = aead.decrypt_into
         self._explicit = suite.explicit_nonce
         self._iv = iv
         self._mask = int.from_bytes(iv, "big")
@@ -139,7 +137,7 @@ class TLS12Opener(Opener):
         self.sequence = 0
 
     def open_run(self, buffer: memoryview, start: int, end: int, out: memoryview, at: int) -> tuple[int, int]:
-        decrypt_into = self._decrypt_into
+        decrypt_into = self._aead.decrypt_into
         explicit, overhead, most = self._explicit, self._overhead, self.max_content
         room = len(out)
         self.content_type = _APPLICATION_DATA
@@ -180,7 +178,7 @@ class TLS12Opener(Opener):
         slots: tuple[Slot, ...] = (),
     ) -> int:
         del slots  # they are TLS 1.3's
-        decrypt_into = self._decrypt_into
+        decrypt_into = self._aead.decrypt_into
         explicit, overhead, most = self._explicit, self._overhead, self.max_content
         self.content_type = _APPLICATION_DATA
         while end - start >= 5 and buffer[start] == _APPLICATION_DATA:
