@@ -491,4 +491,24 @@ def test_a_wrap_bio_of_the_applications_own_is_not_gone_round() -> None:
 
     assert "wrap_bio of its own" in (Own(ssl.PROTOCOL_TLS_CLIENT).refusal or "")
     for cls in (tlswrite.SSLContext, InstalledContext):
-        assert cls(ssl.PROTOCOL_TLS_CLIENT).refusal is None  # type: ignore[attr-defined]
+        context: Any = cls(ssl.PROTOCOL_TLS_CLIENT)
+        assert context.refusal is None
+        context.wrap_bio = context.wrap_bio
+        assert "wrap_bio of its own" in context.refusal
+
+
+@pytest.mark.parametrize("where", ["class", "instance"])
+def test_an_object_class_of_the_applications_own_is_not_gone_round(files: pki.Files, where: str) -> None:
+    class Pinning(ssl.SSLObject):
+        def do_handshake(self) -> None:
+            super().do_handshake()
+            raise ssl.SSLCertVerificationError("not the certificate that it was")
+
+    class Own(tlswrite.SSLContext):
+        sslobject_class = Pinning if where == "class" else tlswrite.SSLContext.sslobject_class
+
+    context = client_context(Own)
+    context.sslobject_class = Pinning
+    assert "sslobject_class of its own" in (context.refusal or "")
+    with pytest.raises(ssl.SSLCertVerificationError, match="not the certificate"):
+        objects(context, server_context(tlswrite.SSLContext, files)).handshake()

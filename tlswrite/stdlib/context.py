@@ -130,9 +130,11 @@ class SSLContext(PlainSettings, ConnectionFactory):
     @property
     def refusal(self) -> str | None:
         """Why its connections are to be made by others (see `ConnectionFactory`); None where they are made here."""
-        if type(self).wrap_bio is not STANDARD.wrap_bio:
-            # What an application's class does there must not be gone round.
+        # What an application's class does there, pinning a certificate for one, must not be gone round.
+        if type(self).wrap_bio is not STANDARD.wrap_bio or "wrap_bio" in vars(self):
             return f"{type(self).__name__} has a wrap_bio of its own"
+        if self.sslobject_class is not SSLObject:
+            return f"{type(self).__name__} has an sslobject_class of its own"
         return None
 
     def wrap_socket(
