@@ -41,6 +41,8 @@ FALLS: dict[str, Callable[[Any], Any]] = {
     "an old version": lambda c: setattr(c, "maximum_version", ssl.TLSVersion.TLSv1_1),
     "no new version": lambda c: setattr(c, "options", c.options | ssl.OP_NO_TLSv1_2 | ssl.OP_NO_TLSv1_3),
     "revocation lists": lambda c: setattr(c, "verify_flags", c.verify_flags | ssl.VERIFY_CRL_CHECK_LEAF),
+    "certificate policies": lambda c: setattr(c, "verify_flags", c.verify_flags | 0x80),
+    "a higher security level": lambda c: c.set_ciphers("DEFAULT@SECLEVEL=4"),
     "old suites": lambda c: c.set_ciphers("AES128-SHA"),
     "another curve": lambda c: c.set_ecdh_curve("secp256k1"),
     "messages": lambda c: setattr(c, "_msg_callback", lambda *_: None),

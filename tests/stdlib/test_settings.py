@@ -17,6 +17,7 @@ from tlswrite.stdlib.settings import (
     MODE,
     ignores_eof,
     refused_flag,
+    refused_level,
     refused_maximum,
     refused_options,
     versions,
@@ -111,6 +112,14 @@ def test_what_cannot_be_had_is_told_in_words() -> None:
     assert refused_maximum(V.TLSv1) and refused_maximum(V.MINIMUM_SUPPORTED)
     assert refused_options(NO_1_2) is None and refused_options(NO_1_3) is None
     assert refused_options(NO_1_2 | NO_1_3)
-    for flag in (ssl.VERIFY_CRL_CHECK_LEAF, ssl.VERIFY_CRL_CHECK_CHAIN, ssl.VERIFY_ALLOW_PROXY_CERTS):
+    unknown = [1 << bit for bit in (7, 8, 9, 12, 13, 14, 16, 17)]
+    for flag in (
+        ssl.VERIFY_CRL_CHECK_LEAF,
+        ssl.VERIFY_CRL_CHECK_CHAIN,
+        ssl.VERIFY_ALLOW_PROXY_CERTS,
+        *unknown,
+    ):
         assert refused_flag(flag)
     assert refused_flag(ssl.VERIFY_X509_STRICT | ssl.VERIFY_X509_PARTIAL_CHAIN) is None
+    assert refused_flag(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).verify_flags) is None
+    assert refused_level(2) is None and "level 3" in (refused_level(3) or "")

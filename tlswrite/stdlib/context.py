@@ -37,6 +37,7 @@ from tlswrite.stdlib.settings import (
     OP_IGNORE_UNEXPECTED_EOF,
     RAW,
     client_fields,
+    refused_level,
     server_fields,
     shared_fields,
 )
@@ -298,9 +299,14 @@ class SSLContext(PlainSettings, ConnectionFactory):
     # ---- suites, groups, protocols ----------------------------------------------------------------------
 
     def set_ciphers(self, ciphers: str) -> None:
-        """Suites of TLS 1.2 in OpenSSL's cipher list format; those of TLS 1.3 stay, as in OpenSSL."""
+        """Suites of TLS 1.2 in OpenSSL's cipher list format; those of TLS 1.3 stay, as in OpenSSL.
+
+        Raises NotImplementedError for a security level above 2.
+        """
         probe = STANDARD(ssl.PROTOCOL_TLS_CLIENT)
         probe.set_ciphers(ciphers)
+        if (reason := refused_level(probe.security_level)) is not None:
+            raise NotImplementedError(reason)
         self._suites12 = suites_among(probe.get_ciphers())
         self._changed()
 
