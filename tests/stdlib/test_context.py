@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 import tlswrite
-from tests.support import contexts, pki
+from tests.support import chains, contexts, pki
 from tests.support.contexts import client_context, objects, server_context
 from tlswrite.errors import ConfigurationError
 from tlswrite.stdlib import InstalledContext
@@ -191,6 +192,28 @@ def test_a_common_name_counts_for_nothing(tmp_path: Path) -> None:
     assert context.hostname_checks_common_name
     with pytest.raises(ssl.SSLCertVerificationError, match="elsewhere"):
         objects(context, server_context(tlswrite.SSLContext, files)).handshake()
+
+
+@pytest.mark.parametrize("side", ["server", "client"])
+def test_a_strict_verification_holds_certificates_to_the_rfc(
+    cls: Any, files: pki.Files, tmp_path: Path, side: str
+) -> None:
+    root = chains.root()
+    made = chains.leaf(root, contexts.HOST, purposes=(*chains.SERVER, *chains.CLIENT), key_identifiers=False)
+    chain = tmp_path / "chain.pem"
+    chain.write_bytes(made.pem + made.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    client, server = client_context(cls), server_context(cls, files)
+    shown, verifies = (server, client) if side == "server" else (client, server)
+    shown.load_cert_chain(chain)
+    verifies.load_verify_locations(cadata=root.pem.decode())
+    verifies.verify_mode = ssl.CERT_REQUIRED
+    verifies.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    client.maximum_version = ssl.TLSVersion.TLSv1_2
+    objects(client, server).handshake()
+    # Also where this very chain was found good a moment ago.
+    verifies.verify_flags |= ssl.VERIFY_X509_STRICT
+    with pytest.raises(ssl.SSLCertVerificationError, match=r"(?i)authority key identifier"):
+        objects(client, server).handshake()
 
 
 def test_without_verification_everybody_will_do(cls: Any, files: pki.Files) -> None:

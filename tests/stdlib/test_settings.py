@@ -16,6 +16,7 @@ from tlswrite.iana import ProtocolVersion
 from tlswrite.stdlib.settings import (
     MODE,
     ignores_eof,
+    is_strict,
     refused_flag,
     refused_level,
     refused_maximum,
@@ -105,6 +106,14 @@ def test_an_end_is_an_end_where_the_option_says_so() -> None:
     assert not ignores_eof(context)
     context.options |= 0x80
     assert ignores_eof(context)
+
+
+def test_strictness_is_a_flag() -> None:
+    context = client_context()
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    assert not is_strict(context)
+    context.verify_flags |= ssl.VERIFY_X509_STRICT
+    assert is_strict(context)
 
 
 def test_what_cannot_be_had_is_told_in_words() -> None:

@@ -37,6 +37,7 @@ from tlswrite.stdlib.settings import (
     OP_IGNORE_UNEXPECTED_EOF,
     RAW,
     client_fields,
+    is_strict,
     refused_level,
     server_fields,
     shared_fields,
@@ -244,7 +245,8 @@ class SSLContext(PlainSettings, ConnectionFactory):
 
     def _fields(self, mode: Mode) -> dict[str, Any]:
         fields = shared_fields(self, mode)
-        fields["trust_anchors"] = self._anchors.anchors
+        anchors = self._anchors.anchors
+        fields["trust_anchors"] = anchors.strictly if is_strict(self) else anchors
         fields["alpn_protocols"] = self._alpn
         if self._suites12 is not None or self._suites13 is not None:
             fields["cipher_suites"] = self._suites()

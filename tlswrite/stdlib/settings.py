@@ -20,6 +20,7 @@ __all__ = [
     "RAW",
     "client_fields",
     "ignores_eof",
+    "is_strict",
     "refused_flag",
     "refused_level",
     "refused_maximum",
@@ -66,6 +67,7 @@ RAW: Final[dict[str, Callable[[Any], int]]] = {
     for name in (
         "options",
         "verify_mode",
+        "verify_flags",
         "check_hostname",
         "minimum_version",
         "maximum_version",
@@ -143,6 +145,11 @@ def server_fields(context: Any) -> dict[str, Any]:
 def ignores_eof(context: Any) -> bool:
     """Whether an end without close_notify is to be taken for an end (SSLOP_IGNORE_UNEXPECTED_EOF)."""
     return bool(RAW["options"](context) & OP_IGNORE_UNEXPECTED_EOF)
+
+
+def is_strict(context: Any) -> bool:
+    """Whether the certificates of peers are held to RFC 5280 in every point (X509_V_FLAG_X509_STRICT)."""
+    return bool(RAW["verify_flags"](context) & ssl.VERIFY_X509_STRICT)
 
 
 def refused_maximum(version: int) -> str | None:
