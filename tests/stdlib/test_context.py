@@ -366,6 +366,38 @@ def test_one_configuration_serves_until_something_changes(files: pki.Files) -> N
     assert server.new_connection(server_side=True).config is not config
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda c: setattr(c, "verify_mode", ssl.CERT_REQUIRED),
+        lambda c: c.load_verify_locations(cadata=contexts.anchors_pem()),
+    ],
+    ids=["plain", "own"],
+)
+def test_a_setting_that_comes_while_a_configuration_is_made_is_not_forgotten(
+    files: pki.Files, change: Callable[[Any], Any]
+) -> None:
+    """Contexts are shared by threads: what is made of settings from before must not be kept for those from after."""
+
+    class Interrupted(tlswrite.SSLContext):
+        def _fields(self, mode: Any) -> dict[str, Any]:
+            fields = super()._fields(mode)
+            if changes:
+                # Here another thread has its turn, and makes a connection too.
+                changes.pop()(self)
+                self.new_connection(server_side=True)
+            return fields
+
+    changes: list[Callable[[Any], Any]] = []
+    server = server_context(Interrupted, files)
+    server.verify_mode = ssl.CERT_NONE
+    changes.append(change)
+    server.new_connection(server_side=True)
+    config = server.new_connection(server_side=True).config
+    assert config.verify_mode == server.verify_mode
+    assert len(config.trust_anchors.certificates) == server.cert_store_stats()["x509"]
+
+
 # ---- tickets, counts, later authentication -------------------------------------------------------------------
 
 

@@ -101,9 +101,9 @@ class SSLContext(PlainSettings, ConnectionFactory):
         self._ticket_keys = TicketKeys()
         self._client_stats = Stats()
         self._server_stats = Stats()
-        #: Configurations by side and mode, and the plain settings that they were made of.
-        self._configs: dict[tuple[bool, int], ClientConfig | ServerConfig] = {}
-        self._made_of: tuple[int, ...] = ()
+        #: The plain settings, and the configurations made of them by side and mode. Another pair takes its place when
+        #: something changes: a thread that makes a configuration just then puts it into the one that went.
+        self._made: tuple[tuple[int, ...], dict[tuple[bool, int], ClientConfig | ServerConfig]] = ((), {})
 
     # ---- connections ----------------------------------------------------------------------------------
 
@@ -207,13 +207,14 @@ class SSLContext(PlainSettings, ConnectionFactory):
 
     def _config(self, server_side: bool, mode: Mode) -> ClientConfig | ServerConfig:
         made_of = tuple([read(self) for read in RAW.values()])
-        if made_of != self._made_of:
-            self._configs.clear()
-            self._made_of = made_of
-        config = self._configs.get((server_side, int(mode)))
+        before, configs = self._made
+        if made_of != before:
+            configs = {}
+            self._made = made_of, configs
+        config = configs.get((server_side, int(mode)))
         if config is None:
             config = self._new_server_config(mode) if server_side else self._new_client_config(mode)
-            self._configs[server_side, int(mode)] = config
+            configs[server_side, int(mode)] = config
         return config
 
     def _new_client_config(self, mode: Mode) -> ClientConfig:
@@ -265,7 +266,7 @@ class SSLContext(PlainSettings, ConnectionFactory):
         return (*(TLS13_SUITES if self._suites13 is None else self._suites13), *twelve)
 
     def _changed(self) -> None:
-        self._configs.clear()
+        self._made = (), {}
 
     # ---- certificates ---------------------------------------------------------------------------------
 
