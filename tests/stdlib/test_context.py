@@ -377,7 +377,7 @@ def test_one_configuration_serves_until_something_changes(files: pki.Files) -> N
 def test_a_setting_that_comes_while_a_configuration_is_made_is_not_forgotten(
     files: pki.Files, change: Callable[[Any], Any]
 ) -> None:
-    """Contexts are shared by threads: what is made of settings from before must not be kept for those from after."""
+    """Threads share contexts: what is made of settings from before must not be kept for those from after."""
 
     class Interrupted(tlswrite.SSLContext):
         def _fields(self, mode: Any) -> dict[str, Any]:

@@ -101,7 +101,7 @@ class SSLContext(PlainSettings, ConnectionFactory):
         self._ticket_keys = TicketKeys()
         self._client_stats = Stats()
         self._server_stats = Stats()
-        #: The plain settings, and the configurations made of them by side and mode. Another pair takes its place when
+        #: Plain settings, and the configurations made of them by side and mode. Another pair takes their place when
         #: something changes: a thread that makes a configuration just then puts it into the one that went.
         self._made: tuple[tuple[int, ...], dict[tuple[bool, int], ClientConfig | ServerConfig]] = ((), {})
 
