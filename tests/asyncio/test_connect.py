@@ -391,6 +391,22 @@ async def test_newer_parameters_reach_the_loop(name: str, monkeypatch: pytest.Mo
 # ---- unix sockets ----
 
 
+async def test_a_server_with_a_full_backlog_is_told_of(tmp_path: Path) -> None:
+    """The kernel does not go on connecting then, so there is no handshake to wait for."""
+    path = str(tmp_path / "socket")
+    with contextlib.ExitStack() as stack:
+        listening = stack.enter_context(socket.socket(socket.AF_UNIX))
+        listening.bind(path)
+        listening.listen(0)
+        with pytest.raises(BlockingIOError):
+            while True:
+                waiting = stack.enter_context(socket.socket(socket.AF_UNIX))
+                waiting.setblocking(False)
+                waiting.connect(path)
+        with pytest.raises(BlockingIOError):
+            await create_unix_connection(Recorder, path, ssl=CLIENT, server_hostname="localhost")
+
+
 async def test_a_unix_socket_is_connected(tmp_path: Path) -> None:
     path = tmp_path / "socket"
     server = await create_unix_server(Echo, path, ssl=SERVER)

@@ -136,6 +136,25 @@ async def test_a_standard_context_gets_the_loops_own_transport(tmp_path: Path) -
     server.close()
 
 
+async def test_a_context_with_an_object_class_of_its_own_gets_that_class(tmp_path: Path) -> None:
+    """An application's check of its own, of a pinned certificate for one, is not left out."""
+
+    class Pinning(ssl.SSLObject):
+        def do_handshake(self) -> None:
+            super().do_handshake()
+            raise ssl.SSLCertVerificationError("not the certificate that it was")
+
+    loop: Any = asyncio.get_running_loop()
+    server = await loop.create_server(Echo, "127.0.0.1", 0, ssl=SERVER)
+    port = server.sockets[0].getsockname()[1]
+    context = tlswrite.create_default_context(cadata=pki.authority().certificate_pem.decode())
+    context.sslobject_class = Pinning
+    with pytest.raises(ssl.SSLCertVerificationError, match="not the certificate"):
+        await loop.create_connection(Recorder, "127.0.0.1", port, ssl=context, server_hostname=engine.HOST)
+    server.close()
+    await server.wait_closed()
+
+
 async def test_without_tls() -> None:
     loop: Any = asyncio.get_running_loop()
     server = await loop.create_server(Echo, "127.0.0.1", 0)

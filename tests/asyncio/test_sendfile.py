@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import threading
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -97,6 +98,42 @@ async def test_cancelled_in_the_middle(file: Any) -> None:
     joined.client.transport.write(b"end")
     joined.server.transport.resume_reading()
     assert await joined.server.got(sent + 3) == DATA[:sent] + b"end"
+    await joined.close()
+
+
+class Slow(io.BytesIO):
+    """A file whose reading takes until it is told to end."""
+
+    def __init__(self, data: bytes) -> None:
+        super().__init__(data)
+        self.entered, self.released, self.left = (threading.Event() for _ in range(3))
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        self.entered.set()
+        assert self.released.wait(10)
+        data = super().read(size)
+        self.left.set()
+        return data
+
+
+async def test_cancelled_while_the_file_is_read() -> None:
+    """The thread that reads cannot be stopped, and moves the position when it ends."""
+    if not own_loop():
+        pytest.skip("asyncio's own sendfile does not know what was sent")
+    joined = await join()
+    loop = asyncio.get_running_loop()
+    file = Slow(DATA)
+    sending = asyncio.ensure_future(loop.sendfile(joined.client.transport, file))
+    assert await loop.run_in_executor(None, file.entered.wait, 10)
+    sending.cancel()
+    await turns()
+    file.released.set()
+    assert await loop.run_in_executor(None, file.left.wait, 10)
+    with pytest.raises(asyncio.CancelledError):
+        await sending
+    assert file.tell() == 0
+    joined.client.transport.write(b"end")
+    assert await joined.server.got(3) == b"end"
     await joined.close()
 
 

@@ -274,6 +274,30 @@ async def test_what_a_stream_reader_has_goes_to_the_engine(size: int | None) -> 
     await writer.wait_closed()
 
 
+async def test_what_the_reader_of_the_protocol_before_has_goes_to_the_engine() -> None:
+    """Another protocol may follow; the bytes came to the one that the transport had."""
+    loop = asyncio.get_running_loop()
+    first, second = socket_pair(tcp=True)
+    reader, writer = await asyncio.open_connection(sock=first)
+    client = engine.client()
+    client.start_handshake()
+    await loop.sock_sendall(second, b"STARTTLS\n" + client.bio_read())
+    assert await reader.readline() == b"STARTTLS\n"
+    await turns()
+    recorder = Recorder()
+    starting = asyncio.ensure_future(
+        start_tls(writer.transport, recorder, engine.server_config(), server_side=True)
+    )
+    peer = Peer(client, second)
+    await peer.handshake()
+    transport = await starting
+    await peer.send(b"hello")
+    assert await recorder.got(5) == b"hello"
+    transport.close()
+    await recorder.gone()
+    writer.close()
+
+
 async def test_a_command_smuggled_in_front_of_tls_is_not_read_behind_it() -> None:
     """CVE-2011-0411: it is no TLS, so the handshake fails, and nobody reads it."""
     loop = asyncio.get_running_loop()

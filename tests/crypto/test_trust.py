@@ -209,3 +209,11 @@ def test_they_are_freed_by_reference_counting() -> None:
 def test_equal_certificates_count_once() -> None:
     again = x509.load_pem_x509_certificate(A.certificate_pem)
     assert len(TrustAnchors((A.certificate, again)).certificates) == 1
+
+
+def test_strict_anchors_are_made_once() -> None:
+    anchors = TrustAnchors.from_pem(A.certificate_pem)
+    strict = anchors.strictly
+    assert not anchors.strict and strict.strict
+    assert strict.certificates == anchors.certificates
+    assert anchors.strictly is strict and strict.strictly is strict

@@ -131,6 +131,110 @@ def test_the_chosen_contexts_anchors_verify_the_client(files: pki.Files, tmp_pat
     assert pair.server.get_verified_chain() == [issued.certificate_der, pki.authority().certificate_der]  # type: ignore[attr-defined]
 
 
+def switching(server: Any, other: Any, when: str) -> Any:
+    """`server`'s objects take `other`, in the SNI callback or before the handshake."""
+
+    def choose(sock: Any, name: str | None, context: Any) -> None:
+        sock.context = other
+
+    if when == "callback":
+        server.sni_callback = choose
+    return lambda pair: choose(pair.server, None, None) if when == "before" else None
+
+
+@pytest.mark.parametrize("when", ["callback", "before"])
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_another_context_does_not_let_in_whom_the_first_would_not(
+    cls: Any, files: pki.Files, version: ssl.TLSVersion, when: str
+) -> None:
+    server, other = (server_context(cls, files) for _ in range(2))
+    server.load_verify_locations(files.cafile)
+    server.verify_mode = ssl.CERT_REQUIRED
+    switch = switching(server, other, when)
+    client = client_context(cls)
+    client.maximum_version = version
+    pair = objects(client, server)
+    switch(pair)
+    with pytest.raises(ssl.SSLError, match=r"(?i)certificate"):
+        pair.handshake()
+
+
+@pytest.mark.parametrize("when", ["callback", "before"])
+def test_another_context_does_not_put_off_till_later_what_the_first_wants_at_once(
+    files: pki.Files, when: str
+) -> None:
+    server, other = (server_context(tlswrite.SSLContext, files) for _ in range(2))
+    for each in (server, other):
+        each.load_verify_locations(files.cafile)
+        each.verify_mode = ssl.CERT_REQUIRED
+    other.post_handshake_auth = True
+    switch = switching(server, other, when)
+    client = client_context()
+    client.post_handshake_auth = True
+    pair = objects(client, server)
+    switch(pair)
+    with pytest.raises(ssl.SSLError, match="certificate"):
+        pair.handshake()
+
+
+def test_what_the_other_context_wants_later_is_asked_for_later(files: pki.Files, tmp_path: Path) -> None:
+    own = pki.write(tmp_path, pki.issue(("a client",), client=True), "client")
+    server, other = (server_context(tlswrite.SSLContext, files) for _ in range(2))
+    other.load_verify_locations(files.cafile)
+    other.verify_mode = ssl.CERT_REQUIRED
+    other.post_handshake_auth = True
+    switching(server, other, "callback")
+    client = client_context()
+    client.post_handshake_auth = True
+    client.load_cert_chain(own.certfile, own.keyfile)
+    pair = objects(client, server).handshake()
+    assert pair.server.getpeercert(True) is None
+    pair.server.verify_client_post_handshake()
+    pair.server.write(b"who are you?")
+    assert pair.client.read() == b"who are you?"
+    pair.client.write(b"me")
+    assert pair.server.read() == b"me"
+    assert pair.server.getpeercert(True) == pki.issue(("a client",), client=True).certificate_der
+
+
+def test_another_context_of_a_client_gives_up_no_verification(cls: Any, files: pki.Files) -> None:
+    other = cls(ssl.PROTOCOL_TLS_CLIENT)
+    other.check_hostname = False
+    other.verify_mode = ssl.CERT_NONE
+    pair = objects(client_context(cls, trusting=False), server_context(cls, files))
+    pair.client.context = other
+    with pytest.raises(ssl.SSLCertVerificationError):
+        pair.handshake()
+
+
+def test_another_context_of_a_client_does_not_forget_the_name(cls: Any, files: pki.Files) -> None:
+    other = client_context(cls)
+    other.check_hostname = False
+    pair = objects(client_context(cls), server_context(cls, files), host="other.example")
+    pair.client.context = other
+    with pytest.raises(ssl.SSLCertVerificationError):
+        pair.handshake()
+
+
+def test_another_context_that_checks_names_needs_one(files: pki.Files) -> None:
+    nameless = client_context()
+    nameless.check_hostname = False
+    pair = objects(nameless, server_context(tlswrite.SSLContext, files), host=None)
+    with pytest.raises(ValueError, match="check_hostname requires server_hostname"):
+        pair.client.context = client_context()
+
+
+def test_another_context_does_not_bring_back_a_version(cls: Any, files: pki.Files) -> None:
+    strict = client_context(cls)
+    strict.minimum_version = ssl.TLSVersion.TLSv1_3
+    server = server_context(cls, files)
+    server.maximum_version = ssl.TLSVersion.TLSv1_2
+    pair = objects(strict, server)
+    pair.client.context = client_context(cls)
+    with pytest.raises(ssl.SSLError):
+        pair.handshake()
+
+
 def test_a_context_set_before_the_handshake_is_the_one(files: pki.Files, tmp_path: Path) -> None:
     other = server_context(tlswrite.SSLContext, pki.write(tmp_path, pki.issue((contexts.HOST,)), "other"))
     pair = objects(client_context(), server_context(tlswrite.SSLContext, files))

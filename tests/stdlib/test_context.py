@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat
 
 import tlswrite
-from tests.support import contexts, pki
+from tests.support import chains, contexts, pki
 from tests.support.contexts import client_context, objects, server_context
 from tlswrite.errors import ConfigurationError
 from tlswrite.stdlib import InstalledContext
@@ -193,6 +194,28 @@ def test_a_common_name_counts_for_nothing(tmp_path: Path) -> None:
         objects(context, server_context(tlswrite.SSLContext, files)).handshake()
 
 
+@pytest.mark.parametrize("side", ["server", "client"])
+def test_a_strict_verification_holds_certificates_to_the_rfc(
+    cls: Any, files: pki.Files, tmp_path: Path, side: str
+) -> None:
+    root = chains.root()
+    made = chains.leaf(root, contexts.HOST, purposes=(*chains.SERVER, *chains.CLIENT), key_identifiers=False)
+    chain = tmp_path / "chain.pem"
+    chain.write_bytes(made.pem + made.key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    client, server = client_context(cls), server_context(cls, files)
+    shown, verifies = (server, client) if side == "server" else (client, server)
+    shown.load_cert_chain(chain)
+    verifies.load_verify_locations(cadata=root.pem.decode())
+    verifies.verify_mode = ssl.CERT_REQUIRED
+    verifies.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    client.maximum_version = ssl.TLSVersion.TLSv1_2
+    objects(client, server).handshake()
+    # Also where this very chain was found good a moment ago.
+    verifies.verify_flags |= ssl.VERIFY_X509_STRICT
+    with pytest.raises(ssl.SSLCertVerificationError, match=r"(?i)authority key identifier"):
+        objects(client, server).handshake()
+
+
 def test_without_verification_everybody_will_do(cls: Any, files: pki.Files) -> None:
     context = client_context(cls, trusting=False)
     context.check_hostname = False
@@ -343,6 +366,38 @@ def test_one_configuration_serves_until_something_changes(files: pki.Files) -> N
     assert server.new_connection(server_side=True).config is not config
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda c: setattr(c, "verify_mode", ssl.CERT_REQUIRED),
+        lambda c: c.load_verify_locations(cadata=contexts.anchors_pem()),
+    ],
+    ids=["plain", "own"],
+)
+def test_a_setting_that_comes_while_a_configuration_is_made_is_not_forgotten(
+    files: pki.Files, change: Callable[[Any], Any]
+) -> None:
+    """Threads share contexts: what is made of settings from before must not be kept for those from after."""
+
+    class Interrupted(tlswrite.SSLContext):
+        def _fields(self, mode: Any) -> dict[str, Any]:
+            fields = super()._fields(mode)
+            if changes:
+                # Here another thread has its turn, and makes a connection too.
+                changes.pop()(self)
+                self.new_connection(server_side=True)
+            return fields
+
+    changes: list[Callable[[Any], Any]] = []
+    server = server_context(Interrupted, files)
+    server.verify_mode = ssl.CERT_NONE
+    changes.append(change)
+    server.new_connection(server_side=True)
+    config = server.new_connection(server_side=True).config
+    assert config.verify_mode == server.verify_mode
+    assert len(config.trust_anchors.certificates) == server.cert_store_stats()["x509"]
+
+
 # ---- tickets, counts, later authentication -------------------------------------------------------------------
 
 
@@ -421,6 +476,9 @@ REFUSED: dict[str, Callable[[Any], Any]] = {
     "no version": lambda c: setattr(c, "options", c.options | ssl.OP_NO_TLSv1_2 | ssl.OP_NO_TLSv1_3),
     "revocation lists": lambda c: setattr(c, "verify_flags", ssl.VERIFY_CRL_CHECK_LEAF),
     "more revocation lists": lambda c: setattr(c, "verify_flags", ssl.VERIFY_CRL_CHECK_CHAIN),
+    "certificate policies": lambda c: setattr(c, "verify_flags", c.verify_flags | 0x80),
+    "Suite B": lambda c: setattr(c, "verify_flags", c.verify_flags | 0x10000),
+    "a higher security level": lambda c: c.set_ciphers("DEFAULT@SECLEVEL=3"),
     "finite-field groups": lambda c: c.load_dh_params("dh.pem"),
     "a client's keys in common": lambda c: c.set_psk_client_callback(lambda hint: (None, b"")),
     "a server's keys in common": lambda c: c.set_psk_server_callback(lambda name: b""),
@@ -491,4 +549,24 @@ def test_a_wrap_bio_of_the_applications_own_is_not_gone_round() -> None:
 
     assert "wrap_bio of its own" in (Own(ssl.PROTOCOL_TLS_CLIENT).refusal or "")
     for cls in (tlswrite.SSLContext, InstalledContext):
-        assert cls(ssl.PROTOCOL_TLS_CLIENT).refusal is None  # type: ignore[attr-defined]
+        context: Any = cls(ssl.PROTOCOL_TLS_CLIENT)
+        assert context.refusal is None
+        context.wrap_bio = context.wrap_bio
+        assert "wrap_bio of its own" in context.refusal
+
+
+@pytest.mark.parametrize("where", ["class", "instance"])
+def test_an_object_class_of_the_applications_own_is_not_gone_round(files: pki.Files, where: str) -> None:
+    class Pinning(ssl.SSLObject):
+        def do_handshake(self) -> None:
+            super().do_handshake()
+            raise ssl.SSLCertVerificationError("not the certificate that it was")
+
+    class Own(tlswrite.SSLContext):
+        sslobject_class = Pinning if where == "class" else tlswrite.SSLContext.sslobject_class
+
+    context = client_context(Own)
+    context.sslobject_class = Pinning
+    assert "sslobject_class of its own" in (context.refusal or "")
+    with pytest.raises(ssl.SSLCertVerificationError, match="not the certificate"):
+        objects(context, server_context(tlswrite.SSLContext, files)).handshake()

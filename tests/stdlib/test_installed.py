@@ -27,7 +27,8 @@ from tests.support.contexts import client_context, objects, server_context, sock
 from tests.support.threads import Aside
 from tlswrite.errors import ConfigurationError
 from tlswrite.stdlib import InstalledContext, SSLSocket, StaysOnOpenSSLWarning
-from tlswrite.stdlib.plain import STANDARD
+from tlswrite.stdlib.plain import STANDARD, set_options
+from tlswrite.stdlib.settings import RAW
 
 
 @pytest.fixture
@@ -41,6 +42,8 @@ FALLS: dict[str, Callable[[Any], Any]] = {
     "an old version": lambda c: setattr(c, "maximum_version", ssl.TLSVersion.TLSv1_1),
     "no new version": lambda c: setattr(c, "options", c.options | ssl.OP_NO_TLSv1_2 | ssl.OP_NO_TLSv1_3),
     "revocation lists": lambda c: setattr(c, "verify_flags", c.verify_flags | ssl.VERIFY_CRL_CHECK_LEAF),
+    "certificate policies": lambda c: setattr(c, "verify_flags", c.verify_flags | 0x80),
+    "a higher security level": lambda c: c.set_ciphers("DEFAULT@SECLEVEL=4"),
     "old suites": lambda c: c.set_ciphers("AES128-SHA"),
     "another curve": lambda c: c.set_ecdh_curve("secp256k1"),
     "messages": lambda c: setattr(c, "_msg_callback", lambda *_: None),
@@ -80,6 +83,25 @@ def falling(context: Any) -> Any:
         context._msg_callback = lambda *_: None
     context._msg_callback = None
     return context
+
+
+@pytest.mark.parametrize("when", ["callback", "before"])
+def test_a_connection_takes_no_settings_of_a_context_that_stays_on_openssl(
+    files: pki.Files, when: str
+) -> None:
+    """It asks for what is not done here, so a connection of this package's must not be made by it."""
+    server, other = (server_context(InstalledContext, files) for _ in range(2))
+    with pytest.warns(StaysOnOpenSSLWarning):
+        other.verify_flags |= ssl.VERIFY_CRL_CHECK_LEAF
+    if when == "callback":
+        server.sni_callback = lambda sock, name, context: setattr(sock, "context", other)
+        with pytest.raises(ssl.SSLError, match="stays on OpenSSL"):
+            objects(client_context(InstalledContext), server).handshake()
+    else:
+        pair = objects(client_context(InstalledContext), server)
+        with pytest.raises(ssl.SSLError, match="stays on OpenSSL"):
+            pair.server.context = other
+        assert pair.handshake().server.context is server
 
 
 def test_everything_that_was_set_before_counts_afterwards(files: pki.Files, tmp_path: Path) -> None:
@@ -208,6 +230,23 @@ def test_pre_shared_keys_stay_on_openssl() -> None:
 
 
 # ---- in the place of ssl.SSLContext --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("asked", [True, False])
+def test_options_that_were_set_are_what_openssl_gets(asked: bool) -> None:
+    """Whether an end without close_notify is told is for the application to say, if it says something."""
+    ended_alike = 0x80
+
+    class OfAnotherBuild(InstalledContext):
+        def _begin(self) -> None:
+            # SSL_OP_IGNORE_UNEXPECTED_EOF in every context, as some builds of Python have it.
+            set_options(self, RAW["options"](self) | ended_alike)
+            super()._begin()
+
+    context = OfAnotherBuild(ssl.PROTOCOL_TLS_CLIENT)
+    if asked:
+        context.options &= ~ended_alike
+    assert bool(falling(context).options & ended_alike) is not asked
 
 
 def test_every_plain_setting_can_be_set_under_the_standard_name(in_place: None) -> None:

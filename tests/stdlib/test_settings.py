@@ -16,7 +16,9 @@ from tlswrite.iana import ProtocolVersion
 from tlswrite.stdlib.settings import (
     MODE,
     ignores_eof,
+    is_strict,
     refused_flag,
+    refused_level,
     refused_maximum,
     refused_options,
     versions,
@@ -106,11 +108,27 @@ def test_an_end_is_an_end_where_the_option_says_so() -> None:
     assert ignores_eof(context)
 
 
+def test_strictness_is_a_flag() -> None:
+    context = client_context()
+    context.verify_flags &= ~ssl.VERIFY_X509_STRICT
+    assert not is_strict(context)
+    context.verify_flags |= ssl.VERIFY_X509_STRICT
+    assert is_strict(context)
+
+
 def test_what_cannot_be_had_is_told_in_words() -> None:
     assert refused_maximum(V.TLSv1_2) is None and refused_maximum(V.MAXIMUM_SUPPORTED) is None
     assert refused_maximum(V.TLSv1) and refused_maximum(V.MINIMUM_SUPPORTED)
     assert refused_options(NO_1_2) is None and refused_options(NO_1_3) is None
     assert refused_options(NO_1_2 | NO_1_3)
-    for flag in (ssl.VERIFY_CRL_CHECK_LEAF, ssl.VERIFY_CRL_CHECK_CHAIN, ssl.VERIFY_ALLOW_PROXY_CERTS):
+    unknown = [1 << bit for bit in (7, 8, 9, 12, 13, 14, 16, 17)]
+    for flag in (
+        ssl.VERIFY_CRL_CHECK_LEAF,
+        ssl.VERIFY_CRL_CHECK_CHAIN,
+        ssl.VERIFY_ALLOW_PROXY_CERTS,
+        *unknown,
+    ):
         assert refused_flag(flag)
     assert refused_flag(ssl.VERIFY_X509_STRICT | ssl.VERIFY_X509_PARTIAL_CHAIN) is None
+    assert refused_flag(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).verify_flags) is None
+    assert refused_level(2) is None and "level 3" in (refused_level(3) or "")

@@ -127,6 +127,15 @@ def test_data_both_ways(pair: tuple[Any, Any]) -> None:
     assert server.recv(0) == b""
 
 
+def test_a_buffer_that_is_smaller_than_what_is_asked_for_is_filled(pair: tuple[Any, Any]) -> None:
+    client, server = pair
+    buffer = bytearray(4)
+    client.sendall(b"abcdefghijkl")
+    assert server.read(buffer=buffer) == 4 and buffer == b"abcd"
+    assert server.read(100, buffer) == 4 and buffer == b"efgh"
+    assert server.recv_into(buffer, 100) == 4 and buffer == b"ijkl"
+
+
 @pytest.mark.parametrize(
     "call",
     [

@@ -185,6 +185,17 @@ def test_reading_in_every_size(joined: Joined, version: dict[str, Any]) -> None:
         client.recv_into(small, 3)
 
 
+def test_reading_into_a_buffer_of_any_size(joined: Joined) -> None:
+    client, server = shaken(joined())
+    buffer = bytearray(4)
+    client.sendall(b"abcdefgh")
+    # As `ssl.SSLSocket.read`, whose length is 1024 unless told otherwise.
+    assert server.read(buffer=buffer) == 4 and buffer == b"abcd"
+    assert server.read(2, buffer) == 2 and buffer == b"efcd"
+    with pytest.raises(ValueError, match="buffer too small"):
+        server.recv_into(buffer, 5)
+
+
 def test_one_byte_at_a_time_on_the_wire(joined: Joined) -> None:
     client, server = shaken(joined())
     server.connection.write(b"slowly")

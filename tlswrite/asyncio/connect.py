@@ -7,6 +7,7 @@ loop's own method of the same name, so a program can choose for each address.
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import socket
 from collections.abc import Callable, Sequence
@@ -341,8 +342,10 @@ class _Connector:
         try:
             sock.connect(address)
             return
-        except (BlockingIOError, InterruptedError):
-            pass
+        except (BlockingIOError, InterruptedError) as exc:
+            # connect(2): a unix socket whose server has its backlog full does not go on connecting.
+            if exc.errno == errno.EAGAIN:
+                raise
         fd = sock.fileno()
         answered = loop.create_future()
         loop.add_writer(fd, _wake, answered)

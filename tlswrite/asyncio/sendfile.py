@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, Final
 
 from tlswrite.asyncio.transport import Transport
@@ -36,10 +37,10 @@ async def sendfile(
     sent = 0
     sending = None
     try:
-        await loop.run_in_executor(None, file.seek, offset)
+        await _in_thread(loop, file.seek, offset)
         while count is None or sent < count:
             size = _BLOCK if count is None else min(_BLOCK, count - sent)
-            block = await loop.run_in_executor(None, file.read, size)
+            block = await _in_thread(loop, file.read, size)
             if not block:
                 break
             sending = transport.sendall(block)
@@ -51,6 +52,16 @@ async def sendfile(
         if sending is not None:
             sent += sending.committed
         file.seek(offset + sent)
+
+
+async def _in_thread(loop: asyncio.AbstractEventLoop, call: Callable[[int], Any], argument: int) -> Any:
+    """`call` in a thread. Cancelled, it ends when the thread has let go of the file, whose position it moves."""
+    running = loop.run_in_executor(None, call, argument)
+    try:
+        return await asyncio.shield(running)
+    except asyncio.CancelledError:
+        await asyncio.wait([running])
+        raise
 
 
 def _check(file: Any, offset: int, count: int | None) -> None:

@@ -60,7 +60,10 @@ async def start_tls(
         connection = client_connection(sslcontext, server_hostname)
     handshake, shutdown = check_timeouts(ssl_handshake_timeout, ssl_shutdown_timeout)
     _check_free(transport)
-    early = _take_unread(protocol)
+    before = _protocol_of(transport)
+    early = _take_unread(before)
+    if protocol is not before:
+        early += _take_unread(protocol)
     reading = _pause(transport)
     options: dict[str, Any] = {
         "waiter": loop.create_future(),
@@ -121,14 +124,17 @@ def _offers(transport: Any, name: str) -> bool:
 def _check_free(transport: Any) -> None:
     if transport.is_closing():
         raise ConnectionResetError("TLS cannot be started: the connection is closed")
-    protocol = None
-    # Not every transport of other makes can tell.
-    with contextlib.suppress(AttributeError, NotImplementedError):
-        protocol = transport.get_protocol()
-    if isinstance(protocol, Pipe | _Retired):
+    if isinstance(_protocol_of(transport), Pipe | _Retired):
         raise RuntimeError(
             f"TLS was started on {transport!r} already: go on with the transport that start_tls() returned"
         )
+
+
+def _protocol_of(transport: Any) -> Any:
+    """The protocol of a transport, None where it cannot tell, as not every one of other makes can."""
+    with contextlib.suppress(AttributeError, NotImplementedError):
+        return transport.get_protocol()
+    return None
 
 
 def _pause(transport: Any) -> bool:

@@ -40,13 +40,18 @@ class TrustAnchors:
         "_lock",
         "_named",
         "_nameless",
+        "_strictly",
         "_subjects",
         "_verified",
         "certificates",
+        "strict",
     )
 
-    def __init__(self, certificates: Iterable[x509.Certificate]) -> None:
+    def __init__(self, certificates: Iterable[x509.Certificate], *, strict: bool = False) -> None:
+        """`strict`: hold the certificates of a path to RFC 5280, as `VERIFY_X509_STRICT` does (`strict.py`)."""
         self.certificates: Final = tuple(dict.fromkeys(certificates))
+        self.strict: Final = strict
+        self._strictly: TrustAnchors | None = None
         self._subjects: tuple[bytes, ...] | None = None
         self._lock = threading.Lock()
         self._verified: dict[object, tuple[datetime, datetime, VerifiedChain]] = {}
@@ -83,6 +88,15 @@ class TrustAnchors:
         Read at the first call, then shared; none at all is not an error before a chain is verified.
         """
         return _system(os.environ.get("SSL_CERT_FILE"), os.environ.get("SSL_CERT_DIR"))
+
+    @property
+    def strictly(self) -> TrustAnchors:
+        """The same certificates with `strict`; one object for all who ask."""
+        if self.strict:
+            return self
+        if self._strictly is None:
+            self._strictly = TrustAnchors(self.certificates, strict=True)
+        return self._strictly
 
     @property
     def subjects(self) -> tuple[bytes, ...]:

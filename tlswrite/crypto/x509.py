@@ -9,6 +9,7 @@ and, where it is itself an anchor, as a server's; AuthorityKeyIdentifier and the
 missing; BasicConstraints need not be critical; a client need not have a subjectAltName. Not widened: a CA
 must say that it is one, a server must carry the name in its subjectAltName (never the common name), an
 extended key usage that is present must allow the purpose; SHA-1, and RSA keys under 2048 bits, are refused.
+Anchors that are `strict` widen it in nothing that RFC 5280 has (`strict.py`).
 
 Verification of a chain is several signature checks, and a client meets the same few chains again and
 again: chains that verified are remembered with their anchors, up to a bound, and taken as verified for as
@@ -41,6 +42,7 @@ from tlswrite.crypto.credentials import Credentials, Password, load_credentials
 from tlswrite.crypto.explain import NO_NAME, NO_PATH, explain_chain, explain_name
 from tlswrite.crypto.identity import Identity, identity_of, matches, sni_name
 from tlswrite.crypto.ocsp import check_status
+from tlswrite.crypto.strict import check_strict
 from tlswrite.crypto.trust import TrustAnchors, VerifiedChain
 from tlswrite.errors import CertificateError, VerifyError
 from tlswrite.iana import AlertDescription
@@ -159,6 +161,8 @@ def _accept(path: VerifiedChain, anchors: TrustAnchors, key: tuple[object, ...])
     # The library looks at the keys of issuers only.
     public_key_of(path[0])
     _check_constraints(path)
+    if anchors.strict:
+        check_strict(path)
     if sum(len(part) for part in key if isinstance(part, bytes)) <= _REMEMBERED_SIZE:
         anchors.remember(key, path)
     return path

@@ -6,10 +6,11 @@ import copy
 import ssl
 import weakref
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, Final
 
 from tlswrite.codec import Reader
-from tlswrite.config import ServerConfig
+from tlswrite.config import ClientConfig, ServerConfig
 from tlswrite.connection import TLSConnection
 from tlswrite.crypto.suites import SUITES
 from tlswrite.errors import DecodeError, PeerError
@@ -124,11 +125,18 @@ class ContextConnection(TLSConnection):
         self._owner = weakref.ref(owner)
 
     def switch(self, context: Any) -> None:
-        """Take another context (`ssl.SSLObject.context`): in the SNI callback, or before the handshake."""
+        """Take another context (`ssl.SSLObject.context`): in the SNI callback, or before the handshake.
+
+        Its certificates, anchors, suites and protocols count from then on; nothing that this connection was to
+        verify is given up.
+        """
         if not (isinstance(context, ssl.SSLContext) and hasattr(context, "_config")):
             raise TypeError("The value must be a tlswrite.SSLContext")
         if not self._control.started:
-            self.config = context._config(self.server_side, self.config.mode)
+            config = _joined(self.config, context._config(self.server_side, self.config.mode))
+            if isinstance(config, ClientConfig) and config.check_hostname and not self.server_hostname:
+                raise ValueError("check_hostname requires server_hostname")
+            self.config = config
             callback: SNICallback | None = context.sni_callback  # type: ignore[assignment]  # the name may be None
             if self.server_side and callback is not None:
                 with_sni_callback(self, callback)
@@ -142,6 +150,29 @@ def with_sni_callback(connection: ContextConnection, callback: SNICallback) -> N
     # The dataclass is frozen for applications: this copy is not shared yet.
     object.__setattr__(config, "sni_callback", lambda name: _ask(reference, callback, name))
     connection.config = config
+
+
+def _joined(mine: Any, other: Any) -> Any:
+    """`other` for a connection that was made with `mine`.
+
+    SSL_set_SSL_CTX(3) changes the certificate and leaves the connection's SSL_VERIFY and its versions as they are:
+    many a server demands certificates of clients by the context that it accepts with, and has others, with nothing
+    but a certificate in them, for its names. So whatever one of the two is to verify is verified.
+    """
+    changes: dict[str, Any] = {
+        "minimum_version": mine.minimum_version,
+        "maximum_version": mine.maximum_version,
+        "verify_mode": max(mine.verify_mode, other.verify_mode),
+    }
+    if isinstance(other, ClientConfig):
+        changes["check_hostname"] = mine.check_hostname or other.check_hostname
+    else:
+        # A certificate that one of them wants in the handshake is not put off till later.
+        asking = [each for each in (mine, other) if each.verify_mode != ssl.CERT_NONE]
+        changes["post_handshake_auth"] = all(each.post_handshake_auth for each in asking or [other])
+    if all(getattr(other, name) == value for name, value in changes.items()):
+        return other
+    return replace(other, **changes)
 
 
 class _Refused(PeerError):
@@ -172,7 +203,8 @@ def _ask(
         raise _Refused(name, alert)
     if connection.context is before:
         return None
-    config: ServerConfig = connection.context._server_config(connection.config.mode)
+    mine = connection.config
+    config: ServerConfig = _joined(mine, connection.context._server_config(mine.mode))
     connection.config = config
     return config
 

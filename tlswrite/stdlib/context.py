@@ -37,6 +37,8 @@ from tlswrite.stdlib.settings import (
     OP_IGNORE_UNEXPECTED_EOF,
     RAW,
     client_fields,
+    is_strict,
+    refused_level,
     server_fields,
     shared_fields,
 )
@@ -99,9 +101,9 @@ class SSLContext(PlainSettings, ConnectionFactory):
         self._ticket_keys = TicketKeys()
         self._client_stats = Stats()
         self._server_stats = Stats()
-        #: Configurations by side and mode, and the plain settings that they were made of.
-        self._configs: dict[tuple[bool, int], ClientConfig | ServerConfig] = {}
-        self._made_of: tuple[int, ...] = ()
+        #: Plain settings, and the configurations made of them by side and mode. Another pair takes their place when
+        #: something changes: a thread that makes a configuration just then puts it into the one that went.
+        self._made: tuple[tuple[int, ...], dict[tuple[bool, int], ClientConfig | ServerConfig]] = ((), {})
 
     # ---- connections ----------------------------------------------------------------------------------
 
@@ -130,9 +132,11 @@ class SSLContext(PlainSettings, ConnectionFactory):
     @property
     def refusal(self) -> str | None:
         """Why its connections are to be made by others (see `ConnectionFactory`); None where they are made here."""
-        if type(self).wrap_bio is not STANDARD.wrap_bio:
-            # What an application's class does there must not be gone round.
+        # What an application's class does there, pinning a certificate for one, must not be gone round.
+        if type(self).wrap_bio is not STANDARD.wrap_bio or "wrap_bio" in vars(self):
             return f"{type(self).__name__} has a wrap_bio of its own"
+        if self.sslobject_class is not SSLObject:
+            return f"{type(self).__name__} has an sslobject_class of its own"
         return None
 
     def wrap_socket(
@@ -203,13 +207,14 @@ class SSLContext(PlainSettings, ConnectionFactory):
 
     def _config(self, server_side: bool, mode: Mode) -> ClientConfig | ServerConfig:
         made_of = tuple([read(self) for read in RAW.values()])
-        if made_of != self._made_of:
-            self._configs.clear()
-            self._made_of = made_of
-        config = self._configs.get((server_side, int(mode)))
+        before, configs = self._made
+        if made_of != before:
+            configs = {}
+            self._made = made_of, configs
+        config = configs.get((server_side, int(mode)))
         if config is None:
             config = self._new_server_config(mode) if server_side else self._new_client_config(mode)
-            self._configs[server_side, int(mode)] = config
+            configs[server_side, int(mode)] = config
         return config
 
     def _new_client_config(self, mode: Mode) -> ClientConfig:
@@ -241,7 +246,8 @@ class SSLContext(PlainSettings, ConnectionFactory):
 
     def _fields(self, mode: Mode) -> dict[str, Any]:
         fields = shared_fields(self, mode)
-        fields["trust_anchors"] = self._anchors.anchors
+        anchors = self._anchors.anchors
+        fields["trust_anchors"] = anchors.strictly if is_strict(self) else anchors
         fields["alpn_protocols"] = self._alpn
         if self._suites12 is not None or self._suites13 is not None:
             fields["cipher_suites"] = self._suites()
@@ -260,7 +266,7 @@ class SSLContext(PlainSettings, ConnectionFactory):
         return (*(TLS13_SUITES if self._suites13 is None else self._suites13), *twelve)
 
     def _changed(self) -> None:
-        self._configs.clear()
+        self._made = (), {}
 
     # ---- certificates ---------------------------------------------------------------------------------
 
@@ -296,9 +302,14 @@ class SSLContext(PlainSettings, ConnectionFactory):
     # ---- suites, groups, protocols ----------------------------------------------------------------------
 
     def set_ciphers(self, ciphers: str) -> None:
-        """Suites of TLS 1.2 in OpenSSL's cipher list format; those of TLS 1.3 stay, as in OpenSSL."""
+        """Suites of TLS 1.2 in OpenSSL's cipher list format; those of TLS 1.3 stay, as in OpenSSL.
+
+        Raises NotImplementedError for a security level above 2.
+        """
         probe = STANDARD(ssl.PROTOCOL_TLS_CLIENT)
         probe.set_ciphers(ciphers)
+        if (reason := refused_level(probe.security_level)) is not None:
+            raise NotImplementedError(reason)
         self._suites12 = suites_among(probe.get_ciphers())
         self._changed()
 

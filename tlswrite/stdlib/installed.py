@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
-from tlswrite.connection import TLSConnection
+from tlswrite.config import ClientConfig, Mode, ServerConfig
 from tlswrite.errors import ConfigurationError, TLSError
 from tlswrite.stdlib.context import SSLContext
 from tlswrite.stdlib.plain import STANDARD, set_options
@@ -76,7 +76,7 @@ class InstalledContext(SSLContext, metaclass=_AnyContext):
     def _stay(self, reason: str) -> None:
         if self._refusal is None:
             self._refusal = reason
-            # OpenSSL's connections are as this Python has them.
+            # OpenSSL's connections are as this Python has them, unless the application has said how they are to be.
             set_options(self, RAW["options"](self) | self._ended_alike)
             if self._paths_wanted:
                 STANDARD.set_default_verify_paths(self)
@@ -90,11 +90,11 @@ class InstalledContext(SSLContext, metaclass=_AnyContext):
 
     _cannot = _stay
 
-    def new_connection(self, **options: Any) -> TLSConnection:
-        """As `SSLContext.new_connection`; not to be asked for where there is a `refusal`."""
+    def _config(self, server_side: bool, mode: Mode) -> ClientConfig | ServerConfig:
+        """Raises ConfigurationError where it stays on OpenSSL: also for a connection that is to take it."""
         if self._refusal is not None:
             raise ConfigurationError(f"this context stays on OpenSSL: {self._refusal}")
-        return super().new_connection(**options)
+        return super()._config(server_side, mode)
 
     # ---- connections ------------------------------------------------------------------------------------
 
@@ -105,6 +105,15 @@ class InstalledContext(SSLContext, metaclass=_AnyContext):
 
     def _wrap_socket(self, *args: Any, **kwargs: Any) -> Any:
         return STANDARD._wrap_socket(self, *args, **kwargs)
+
+    @property
+    def options(self) -> ssl.Options:
+        return super().options
+
+    @options.setter
+    def options(self, value: int) -> None:
+        self._ended_alike = 0
+        SSLContext.options.__set__(self, value)  # type: ignore[attr-defined]  # it is a property
 
     # ---- what both are told -------------------------------------------------------------------------------
 

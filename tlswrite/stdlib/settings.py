@@ -20,7 +20,9 @@ __all__ = [
     "RAW",
     "client_fields",
     "ignores_eof",
+    "is_strict",
     "refused_flag",
+    "refused_level",
     "refused_maximum",
     "refused_options",
     "server_fields",
@@ -42,6 +44,20 @@ _OP_NO_TLSv1_3: Final = 0x20000000
 _OP_ENABLE_MIDDLEBOX_COMPAT: Final = 0x100000
 _OP_NO_RENEGOTIATION: Final = 0x40000000
 
+#: Of x509_vfy.h: flags that ask for no check, or for one that is made here anyway. X509_V_FLAG_IGNORE_CRITICAL and
+#: X509_V_FLAG_NO_CHECK_TIME, which give one up, are not followed.
+_KNOWN_FLAGS: Final = (
+    ssl.VERIFY_X509_STRICT
+    | ssl.VERIFY_X509_TRUSTED_FIRST
+    | getattr(ssl, "VERIFY_X509_PARTIAL_CHAIN", 0x80000)
+    | 0x10
+    | 0x100000  # X509_V_FLAG_NO_ALT_CHAINS: the first chain that is found or none
+    | 0x200000
+)
+
+#: Of SSL_CTX_set_security_level(3): 112 bits, RSA keys of 2048 bits, which is what the verifier asks for.
+_LEVEL: Final = 2
+
 #: The protocol of a context for TLS 1.2 alone; builds of OpenSSL without it have no name for it.
 _PROTOCOL_TLSv1_2: Final = getattr(ssl, "PROTOCOL_TLSv1_2", None)
 
@@ -51,6 +67,7 @@ RAW: Final[dict[str, Callable[[Any], int]]] = {
     for name in (
         "options",
         "verify_mode",
+        "verify_flags",
         "check_hostname",
         "minimum_version",
         "maximum_version",
@@ -130,6 +147,11 @@ def ignores_eof(context: Any) -> bool:
     return bool(RAW["options"](context) & OP_IGNORE_UNEXPECTED_EOF)
 
 
+def is_strict(context: Any) -> bool:
+    """Whether the certificates of peers are held to RFC 5280 in every point (X509_V_FLAG_X509_STRICT)."""
+    return bool(RAW["verify_flags"](context) & ssl.VERIFY_X509_STRICT)
+
+
 def refused_maximum(version: int) -> str | None:
     """Why a highest version cannot be had here; None where it can."""
     if 0 < version < ssl.TLSVersion.TLSv1_2 or version == ssl.TLSVersion.MINIMUM_SUPPORTED:
@@ -153,4 +175,13 @@ def refused_flag(flags: int) -> str | None:
         return "certificate revocation lists are not looked at (stapled OCSP responses are)"
     if flags & getattr(ssl, "VERIFY_ALLOW_PROXY_CERTS", 0x40):
         return "proxy certificates (RFC 3820) are not accepted"
+    if flags & ~_KNOWN_FLAGS:
+        return f"the verification flags {flags & ~_KNOWN_FLAGS:#x} (policies, Suite B, …) are not followed"
+    return None
+
+
+def refused_level(level: int) -> str | None:
+    """Why a security level of OpenSSL's cannot be had here; None where it can."""
+    if level > _LEVEL:
+        return f"security level {level} cannot be had: keys and suites are held to level {_LEVEL}"
     return None

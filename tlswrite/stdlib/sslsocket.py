@@ -136,8 +136,9 @@ class SSLSocket(TLSSocket, _Name):  # type: ignore[misc]
         return super().recv(buflen, flags)
 
     def recv_into(self, buffer: Any, nbytes: int | None = None, flags: int = 0) -> int:
+        """Unlike a plain socket's, it takes a buffer that is smaller than `nbytes`."""
         self._check_connected()
-        return super().recv_into(buffer, nbytes or 0, flags)
+        return super().recv_into(buffer, min(nbytes or 0, memoryview(buffer).nbytes), flags)
 
     def getpeercert(self, binary_form: bool = False) -> Any:
         self._check_connected()

@@ -66,8 +66,10 @@ class TLSSocket(Carrier):
         return self._receive(target[:nbytes] if nbytes else target)
 
     def read(self, len: int = 1024, buffer: Buffer | None = None) -> int | bytes:
-        """`recv`, or `recv_into` a buffer, as `ssl.SSLSocket.read`."""
-        return self.recv(len) if buffer is None else self.recv_into(buffer, len)
+        """`recv`, or `recv_into` a buffer, which may be smaller than `len`, as `ssl.SSLSocket.read`."""
+        if buffer is None:
+            return self.recv(len)
+        return self.recv_into(buffer, min(len, memoryview(buffer).nbytes))
 
     def send(self, data: Buffer, flags: int = 0) -> int:
         """SSL_write(3): write all of `data`, or with Mode.ENABLE_PARTIAL_WRITE a part; returns its size in bytes.
