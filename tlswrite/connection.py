@@ -468,6 +468,7 @@ class ConnectionFactory:
 
     def new_connection(self, *, server_side: bool, server_hostname: str | None = None) -> TLSConnection:
         """A connection of that role; raises what the application's mistake in its settings calls for."""
+        # Not an abstract class: its metaclass would not go with the one of `ssl.SSLContext`'s other subclasses.
         raise NotImplementedError
 
     @property

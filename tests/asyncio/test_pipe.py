@@ -132,7 +132,7 @@ async def test_lingering_ends_by_time(rig: Rig, monkeypatch: pytest.MonkeyPatch)
     rig.transport.close()
     async with asyncio.timeout(10):
         while "close" not in rig.lower.calls:
-            await asyncio.sleep(0.001)
+            await turns(1)
     assert rig.lower.calls == ["write_eof", "close"]
 
 

@@ -5,21 +5,12 @@ from __future__ import annotations
 import asyncio
 import gc
 import inspect
-from typing import Any
 
 import pytest
 
 from tests.support import engine
 from tests.support.wire import Recorder, face_server, join, meter_of, socket_pair, turns
 from tlswrite.asyncio import Transport
-from tlswrite.asyncio.transport import Attachable
-
-
-@pytest.mark.parametrize("name", ["_attach", "_detach"])
-def test_a_server_must_say_what_it_does_with_transports(name: str) -> None:
-    transport: Any = None
-    with pytest.raises(NotImplementedError):
-        getattr(Attachable(), name)(transport)
 
 
 async def test_the_face_is_an_asyncio_transport_with_every_method_of_one() -> None:

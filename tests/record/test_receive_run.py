@@ -52,7 +52,6 @@ def events(path: ReceivePath, parts: list[bytes], *, in_place: bool, with_slots:
             slots = whole_records(buffer, 10) if with_slots else ()
             while True:
                 data = path.open_run(slots) if in_place else b""
-                slots = ()
                 if data:
                     found.append(data)
                     if not path.more:

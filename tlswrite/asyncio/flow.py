@@ -8,6 +8,7 @@ hang or to return too early, so there is no second pair here.
 from __future__ import annotations
 
 import asyncio
+from abc import ABC, abstractmethod
 from typing import Any, Final
 
 __all__ = ["DEFAULT_HIGH_WATER", "FlowControl"]
@@ -16,7 +17,7 @@ __all__ = ["DEFAULT_HIGH_WATER", "FlowControl"]
 DEFAULT_HIGH_WATER: Final = 64 * 1024
 
 
-class FlowControl:
+class FlowControl(ABC):
     """The part of a transport that calls `pause_writing` and `resume_writing`, in turn (clause A03)."""
 
     __slots__ = ("_face", "_high_water", "_loop", "_low_water", "_protocol", "_protocol_paused")
@@ -30,9 +31,9 @@ class FlowControl:
         self._high_water = DEFAULT_HIGH_WATER
         self._low_water = DEFAULT_HIGH_WATER // 4
 
+    @abstractmethod
     def get_write_buffer_size(self) -> int:
         """Bytes that wait."""
-        raise NotImplementedError
 
     def get_write_buffer_limits(self) -> tuple[int, int]:
         """The marks (low, high), in bytes."""

@@ -21,6 +21,7 @@ import contextvars
 import copy
 import logging
 import socket
+from abc import abstractmethod
 from typing import Any, Final, TypeVar
 
 from tlswrite.asyncio.buffers import loop_buffers
@@ -108,11 +109,13 @@ class Lifecycle(FlowControl):
 
     # ---- readiness ----------------------------------------------------------------------------------
 
+    @abstractmethod
     def _on_readable(self) -> None:
-        raise NotImplementedError
+        """The loop's callback: the socket has something, or an end."""
 
+    @abstractmethod
     def _on_writable(self) -> None:
-        raise NotImplementedError
+        """The loop's callback: the socket takes more."""
 
     def _watch_reads(self) -> None:
         if not self._reading:

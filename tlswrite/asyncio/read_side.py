@@ -26,6 +26,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from abc import abstractmethod
 from typing import Any, Final, overload
 
 from tlswrite import limits
@@ -467,15 +468,18 @@ class ReadSide(AwaitedWrites):
 
     # ---- of the classes above ---------------------------------------------------------------------------
 
+    @abstractmethod
     def _read_unwanted(self) -> None:
         """Readable, and closing."""
-        raise NotImplementedError
 
+    @abstractmethod
     def close(self) -> None:
-        raise NotImplementedError
+        """An orderly end, which the peer's may call for."""
 
+    @abstractmethod
     def _handshake_done(self) -> None:
-        raise NotImplementedError
+        """The engine's handshake is complete: tell the protocol and whoever waits."""
 
+    @abstractmethod
     def _engine_failed(self, exc: TLSError) -> None:
-        raise NotImplementedError
+        """The engine gave up: the connection ends with its alert."""

@@ -33,7 +33,7 @@ from tlswrite.asyncio.settings import (
     refuse_without_ssl,
     server_connections,
 )
-from tlswrite.asyncio.transport import Attachable, Transport
+from tlswrite.asyncio.transport import Transport
 from tlswrite.connection import TLSConnection
 
 __all__ = ["ACCEPT_RETRY_DELAY", "Server", "create_server", "create_unix_server"]
@@ -63,7 +63,7 @@ _OUT_OF_RESOURCES: Final = frozenset((errno.EMFILE, errno.ENFILE, errno.ENOBUFS,
 _ProtocolFactory = Callable[[], asyncio.BaseProtocol]
 
 
-class Server(Attachable, asyncio.AbstractServer):
+class Server(asyncio.AbstractServer):
     """Listening sockets and the connections accepted from them; made by `create_server`."""
 
     def __init__(

@@ -15,7 +15,7 @@ import socket
 import warnings
 from asyncio import constants
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from tlswrite.asyncio.core import Core
 from tlswrite.asyncio.sending import Sending
@@ -24,16 +24,14 @@ from tlswrite.connection import Buffer, TLSConnection
 __all__ = ["Attachable", "Transport"]
 
 
-class Attachable:
-    """What a transport tells its server: it was made, it is over."""
-
-    __slots__ = ()
+class Attachable(Protocol):
+    """A server, as its transports know it."""
 
     def _attach(self, transport: Transport) -> None:
-        raise NotImplementedError
+        """One more."""
 
     def _detach(self, transport: Transport) -> None:
-        raise NotImplementedError
+        """It is over."""
 
 
 # `loop.sendfile` asks for that class, and for the names of its attributes; its methods are not used here.

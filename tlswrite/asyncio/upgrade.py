@@ -225,4 +225,4 @@ def _tell_reader(protocol: Any, transport: Transport) -> None:
     """Where the protocol's StreamReader is to pause and resume from now on."""
     reader = getattr(protocol, "_stream_reader", None)
     if isinstance(reader, asyncio.StreamReader):
-        reader._transport = transport  # type: ignore[attr-defined]
+        reader._transport = transport  # type: ignore[attr-defined]  # it has no public name

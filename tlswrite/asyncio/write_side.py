@@ -35,6 +35,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from abc import abstractmethod
 from collections import deque
 from time import monotonic
 from typing import Any, Final
@@ -447,17 +448,17 @@ class WriteSide(Lifecycle):
         else:
             self._socket_failed(exc, "Fatal write error on socket transport")
 
+    @abstractmethod
     def _settle_sendings(self, error: BaseException | None = None) -> None:
         """Tell the awaited writes how far the stream is; with `error` it ends here."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _want_read(self) -> None:
         """What waits can go on only once the peer's handshake messages came (TLS 1.2)."""
-        raise NotImplementedError
 
+    @abstractmethod
     def _last_words(self) -> TLSError | None:
         """What the peer said before it went: the error that its unread input holds, if any."""
-        raise NotImplementedError
 
     def _drop_buffers(self, exc: BaseException | None) -> None:
         super()._drop_buffers(exc)

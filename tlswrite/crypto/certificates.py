@@ -282,7 +282,7 @@ def _general_name(name: x509.GeneralName) -> tuple[str, Any]:
         address = name.value
         if address.version == 4:
             return "IP Address", str(address)
-        groups = address.packed  # type: ignore[union-attr]
+        groups = address.packed  # type: ignore[union-attr]  # networks are in name constraints alone
         return "IP Address", ":".join(
             f"{int.from_bytes(groups[i : i + 2], 'big'):X}" for i in range(0, 16, 2)
         )
