@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -97,6 +98,28 @@ def test_a_plain_offer_says_what_the_configuration_says() -> None:
     assert shares == {group: share.public for group, share in offer.shares.items()}
     assert list(shares) == [NamedGroup.X25519MLKEM768, NamedGroup.x25519]
     assert "secret" not in repr(offer) and "private" not in repr(offer).lower()
+
+
+def test_the_offers_of_one_configuration_do_not_mix() -> None:
+    # What they have in common is kept with the configuration: each kind of offer again, in any order.
+    config = client_config(grease=False, minimum_version=TLS_1_2, maximum_version=TLS_1_3, session_cache=None)
+    kinds: list[tuple[str | None, bytes | None]] = [
+        (HOST, None),
+        (None, None),
+        (HOST, b"v" * 12),
+        (HOST, b""),
+    ]
+
+    def shape(hostname: str | None, info: bytes | None, fresh: bool) -> list[tuple[int, bytes]]:
+        used = replace(config, grease=False) if fresh else config
+        hello = make_offer(used, hostname, SYSTEM, info).hello
+        varying = ExtensionType.KEY_SHARE
+        return [(code, b"" if code == varying else content) for code, content in hello.extensions]
+
+    alone = [shape(*kind, True) for kind in kinds]
+    assert len({tuple(each) for each in alone}) == 4
+    for _ in range(2):
+        assert [shape(*kind, False) for kind in kinds] == alone
 
 
 def test_what_was_not_configured_is_not_sent() -> None:
