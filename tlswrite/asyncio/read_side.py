@@ -233,13 +233,8 @@ class ReadSide(AwaitedWrites):
                 receive_path = self._receive_path
                 if self._connected and not self._fast_read:
                     # For later: the object that is held is the one that is delivered.
-                    if data := receive_path.open_run(buffers.slots):
-                        self._hold(data)
-                        if self._held_size >= limits.PAUSED_READ_LIMIT:
-                            self._ignore_reads()
-                            receive_path.reclaim()
-                            return
-                    if not receive_path.more:
+                    data = receive_path.open_run(buffers.slots)
+                    if (data and self._hold(data)) or not receive_path.more:
                         receive_path.reclaim()
                         return
                 self._consume(buffers)
@@ -298,9 +293,7 @@ class ReadSide(AwaitedWrites):
                         break
                 if count > 0:
                     if not self._fast_read:
-                        self._hold(bytes(target[:count]))
-                        if self._held_size >= limits.PAUSED_READ_LIMIT:
-                            self._ignore_reads()
+                        if self._hold(bytes(target[:count])):
                             break
                     elif not self._buffered:
                         data = bytes(plain[:count])
@@ -431,12 +424,17 @@ class ReadSide(AwaitedWrites):
             self._in_callback = False
             self._recent = 0.0
 
-    def _hold(self, data: bytes) -> None:
+    def _hold(self, data: bytes) -> bool:
+        """Keep plaintext for later; True where that is enough, and the socket is left unread."""
         if self._held is None:
             self._held = []
             self._fast_read = False
         self._held.append(data)
         self._held_size += len(data)
+        if self._held_size < limits.PAUSED_READ_LIMIT:
+            return False
+        self._ignore_reads()
+        return True
 
     def _end_of_input(self) -> None:
         """The peer's close_notify: its side is closed, ours is not (RFC 9846 §6.1)."""
