@@ -26,6 +26,7 @@ __all__ = [
     "hkdf_expand_labels",
     "hkdf_extract",
     "hmac_digest",
+    "hmac_key",
     "new_hash",
 ]
 
@@ -50,7 +51,7 @@ def hkdf_extract(hash_name: str, salt: bytes, ikm: bytes) -> bytes:
 
 def hkdf_expand(hash_name: str, prk: bytes, info: bytes, length: int) -> bytes:
     """HKDF-Expand (RFC 5869 §2.3): `length` bytes, at most 255 hash lengths (ValueError)."""
-    return _expand(HMAC(prk, _HASHES[hash_name]), info, length)
+    return _expand(hmac_key(hash_name, prk), info, length)
 
 
 def hkdf_expand_label(hash_name: str, secret: bytes, label: bytes, context: bytes, length: int) -> bytes:
@@ -83,6 +84,11 @@ def hmac_digest(hash_name: str, key: bytes, data: bytes) -> bytes:
     mac = HMAC(key, _HASHES[hash_name])
     mac.update(data)
     return mac.finalize()
+
+
+def hmac_key(hash_name: str, key: bytes) -> HMAC:
+    """An HMAC whose key is set up: a copy of it for each of many inputs."""
+    return HMAC(key, _HASHES[hash_name])
 
 
 def compare(a: bytes, b: bytes) -> bool:

@@ -193,6 +193,7 @@ class TLS13Sealer(Sealer):
         sequence = self.sequence
         self.sequence = sequence + 1
         # RFC 9846 §5.3: the nonce is the sequence number, XORed with the static IV. 256 of them differ in a byte.
+        # (So in `open_single`: a call to share four lines would cost what they spare.)
         if sequence >> 8 != self._block:
             self._block = sequence >> 8
             self._beginning = (self._mask ^ sequence).to_bytes(12, "big")[:11]
