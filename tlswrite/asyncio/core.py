@@ -9,8 +9,8 @@ The handshake runs in the read side's callbacks, like all control traffic; there
 with our last flight. Where the handshake fails, `connection_made` and `connection_lost` are not called; the
 error goes to whoever waits for the connection, its alert to the peer.
 
-These classes inherit from nothing, so that mypyc can compile them. Their attributes have types that say what is in
-them, and a value that a test sets is no `Final`, which would be written into the code.
+These classes inherit nothing of asyncio's, so that mypyc can compile them. Their attributes have types that say
+what is in them, and a value that a test sets is no `Final`, which would be written into the code.
 """
 
 from __future__ import annotations

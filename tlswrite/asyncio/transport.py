@@ -1,8 +1,8 @@
 """Transport: what the application has of a connection.
 
 A transport must be an `asyncio.Transport`. What does the work need not be, and is not: the `Core` is made of
-classes that inherit from nothing, so that they can be compiled, and this is its face. A face hands on what it is
-asked; `write`, which is called for every message, is the core's own, with nothing in between.
+classes that inherit nothing of asyncio's, so that they can be compiled, and this is its face. A face hands on what
+it is asked; `write`, which is called for every message, is the core's own, with nothing in between.
 
 The core holds its face until `connection_lost` was called, since that is what it gives to the protocol and to the
 loop's exception handler; then the face holds the core and nothing holds the face but the application.
