@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from tests.support.engine import HOST, ONLY_1_2, anchors, client_config, credentials, server_config
-from tests.support.threads import Aside, receive
+from tests.support.threads import Aside, receive, until
 from tlswrite import errors, limits
 from tlswrite.config import Mode
 from tlswrite.iana import AlertDescription
@@ -102,6 +102,9 @@ def test_w03_no_connection_without_a_role() -> None:
 
 
 # ---- W04, W05, W07, W09: the peer's messages in the middle of a write ----
+#
+# A write looks at its input where it is blocked. While nobody reads, it soon is; a reader that keeps up with it may
+# spare it that. So each test waits, before it reads, until the writer has seen what it is to see.
 
 
 @pytest.mark.parametrize("writer", ["client", "server"])
@@ -115,6 +118,7 @@ def test_w04_w09_renegotiations_in_the_middle_of_a_write(joined: Joined, writer:
     received = b""
     for _ in range(10):
         theirs.renegotiate()
+        until(lambda: ours.connection.send_path.held)
         received += receive(theirs, 50_000)
     received += receive(theirs, len(BIG) - len(received))
     assert aside.result() == len(BIG)
@@ -129,6 +133,7 @@ def test_w04_w09_data_that_comes_meanwhile_is_kept_for_the_reader(joined: Joined
     server.renegotiate()
     server.send(b"behind")
     aside = Aside(client.send, BIG)
+    until(lambda: client.connection.send_path.held)
     assert receive(server, len(BIG)) == BIG
     assert aside.result() == len(BIG)
     assert receive(client, 13) == b"before behind"
@@ -140,8 +145,11 @@ def test_w05_w09_key_updates_in_the_middle_of_a_write(joined: Joined, reading: b
     reader = Aside(receive, client, 3) if reading else None
     aside = Aside(client.send, BIG)
     received = b""
+    receive_path = client.connection.receive_path
     for _ in range(10):
+        opener = receive_path._opener
         server.key_update(request_peer=True)
+        until(lambda opener=opener: receive_path._opener is not opener)  # type: ignore[misc]
         received += receive(server, 50_000)
     received += receive(server, len(BIG) - len(received))
     assert aside.result() == len(BIG) and received == BIG
@@ -154,8 +162,13 @@ def test_w05_w09_key_updates_in_the_middle_of_a_write(joined: Joined, reading: b
 def test_w05_a_certificate_is_asked_for_in_the_middle_of_a_write(joined: Joined) -> None:
     mine = {"post_handshake_auth": True, "credentials": credentials(client=True)}
     client, server = shaken(joined(mine, {"trust_anchors": anchors()}, buffer=SMALL_BUFFER))
+    # What came with the handshake, tickets, is out of the way.
+    server.send(b"x")
+    assert receive(client, 1) == b"x"
+    before = client.connection.handled
     aside = Aside(client.send, BIG)
     server.verify_client_post_handshake()
+    until(lambda: client.connection.handled > before)
     assert receive(server, len(BIG)) == BIG
     assert aside.result() == len(BIG)
     client.send(b"x")
@@ -182,6 +195,7 @@ def test_w07_without_auto_retry_a_renegotiation_surfaces_as_want_read(
     aside = Aside(write)
     received = receive(server, 100_000)
     server.renegotiate()
+    until(lambda: client.connection.send_path.held)
     received += receive(server, 100_000)
     # The server's part is done by its reading, which may come before or behind the client's.
     received += receive(server, len(BIG) - len(received))
@@ -239,7 +253,8 @@ def test_w06_signals_do_not_disturb_a_write(joined: Joined) -> None:
 
     def slowly() -> bytes:
         received = b""
-        while len(heard) < 20:
+        for signals in range(1, 21):
+            until(lambda signals=signals: len(heard) >= signals)  # type: ignore[misc]
             received += receive(server, 1000)
         return received + receive(server, len(BIG) - len(received))
 

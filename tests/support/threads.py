@@ -1,8 +1,9 @@
-"""A thread whose result, or exception, comes out of `result`: the other side of a blocking socket."""
+"""The other side of a blocking socket: a thread whose result, or exception, comes out of `result`."""
 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -34,6 +35,14 @@ class Aside:
         if self._error is not None:
             raise self._error
         return self._outcome
+
+
+def until(condition: Callable[[], bool]) -> None:
+    """Return once another thread has made `condition` true."""
+    deadline = time.monotonic() + PATIENCE
+    while not condition():
+        assert time.monotonic() < deadline, "the other thread did not come so far"
+        time.sleep(0.0005)
 
 
 def receive(sock: Any, size: int, piece: int = 65536) -> bytes:
