@@ -23,7 +23,7 @@ from tlswrite.asyncio import (
     create_unix_connection,
     create_unix_server,
 )
-from tlswrite.asyncio.connect import resolve
+from tlswrite.asyncio.connect import _Connector, resolve
 from tlswrite.errors import CertificateError, ConfigurationError
 
 CLIENT = engine.client_config()
@@ -386,6 +386,47 @@ async def test_newer_parameters_reach_the_loop(name: str, monkeypatch: pytest.Mo
         pass
     else:
         made.close()
+
+
+# ---- an answer that takes its time ----
+
+
+class Unanswered(socket.socket):
+    """On one machine the answer is there at once; this socket does not know yet when it is asked."""
+
+    def getpeername(self) -> Any:
+        raise OSError(errno.ENOTCONN, "Transport endpoint is not connected")
+
+
+async def test_a_connection_that_is_not_there_at_once_is_waited_for(port: int, closed_port: int) -> None:
+    loop = asyncio.get_running_loop()
+    with Unanswered(socket.AF_INET) as sock:
+        sock.setblocking(False)
+        await _Connector(loop).sock_connect(sock, ("127.0.0.1", port))
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0
+        assert not loop.remove_writer(sock), "nothing stays registered"
+        assert socket.socket.getpeername(sock) == ("127.0.0.1", port)
+    connector = _Connector(loop)
+    with Unanswered(socket.AF_INET) as sock:
+        sock.setblocking(False)
+        with pytest.raises(
+            ConnectionRefusedError, match=r"Connect call failed \('127.0.0.1', \d+\)"
+        ) as caught:
+            await connector.sock_connect(sock, ("127.0.0.1", closed_port))
+        assert connector.errors == [caught.value]
+        assert not loop.remove_writer(sock)
+
+
+async def test_a_wait_for_an_answer_can_be_cancelled(port: int) -> None:
+    loop = asyncio.get_running_loop()
+    with Unanswered(socket.AF_INET) as sock:
+        sock.setblocking(False)
+        connecting = loop.create_task(_Connector(loop).sock_connect(sock, ("127.0.0.1", port)))
+        await turns(1)
+        connecting.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await connecting
+        assert not loop.remove_writer(sock)
 
 
 # ---- unix sockets ----

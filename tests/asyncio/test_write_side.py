@@ -30,6 +30,7 @@ from tlswrite.asyncio import Transport, backlog, write_side
 from tlswrite.config import Mode
 from tlswrite.connection import TLSConnection
 
+WHOLE = limits.MAX_PLAINTEXT + limits.RECORD_OVERHEAD
 BIG = bytes(at * 11 % 253 for at in range(1_000_003))
 SMALL_BUFFER = 8192
 
@@ -535,6 +536,40 @@ async def test_a05_large_writes_are_not_gathered(gathering: None) -> None:
         joined.client.transport.write(bytes(limits.MAX_PLAINTEXT))
     assert len(joined.client_socket.sends) == 3
     await drain(joined, 3 * limits.MAX_PLAINTEXT)
+
+
+async def test_a05_writes_of_whole_records_that_wait_leave_in_full_windows() -> None:
+    transport, _, peer = await face_server()
+    core = transport._core
+    calls = 0
+    seal = core._seal
+
+    def watched(data: Any) -> int:
+        nonlocal calls
+        calls += 1
+        return seal(data)
+
+    core._seal = watched
+    chunks = [bytes((number,)) * limits.MAX_PLAINTEXT for number in range(64)]
+    for chunk in chunks:
+        transport.write(chunk)
+    assert transport.get_write_buffer_size() > 4 * limits.SEND_WINDOW
+    assert await peer.read(len(chunks) * limits.MAX_PLAINTEXT) == b"".join(chunks)
+    assert core._send_path.most_held == limits.WINDOW_RECORDS * WHOLE
+    # Few were written alone: where a window was not empty yet.
+    assert calls < len(chunks) / 4
+    transport.abort()
+
+
+async def test_a05_writes_of_whole_records_wait_among_others() -> None:
+    transport, _, peer = await face_server(buffer=SMALL_BUFFER)
+    sizes = [limits.MAX_PLAINTEXT] * 9 + [11, limits.MAX_PLAINTEXT + 1, 200_000] + [limits.MAX_PLAINTEXT] * 12
+    chunks = [bytes((number,)) * size for number, size in enumerate(sizes)]
+    for chunk in chunks:
+        transport.write(chunk)
+    assert await peer.read(sum(sizes)) == b"".join(chunks)
+    assert transport.committed == sum(sizes)
+    transport.abort()
 
 
 async def test_a05_gathering_never_pauses_the_protocol(gathering: None) -> None:

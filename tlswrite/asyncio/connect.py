@@ -7,6 +7,7 @@ loop's own method of the same name, so a program can choose for each address.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import os
 import socket
@@ -346,6 +347,10 @@ class _Connector:
             # connect(2): a unix socket whose server has its backlog full does not go on connecting.
             if exc.errno == errno.EAGAIN:
                 raise
+        with contextlib.suppress(OSError):
+            # On one machine the other side has answered by now: nothing need be registered, no turn waited for.
+            sock.getpeername()
+            return
         fd = sock.fileno()
         answered = loop.create_future()
         loop.add_writer(fd, _wake, answered)

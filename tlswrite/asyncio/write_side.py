@@ -423,6 +423,11 @@ class WriteSide(Lifecycle):
         """Seal what waits as far as the window has room, and close_notify behind the last byte."""
         backlog = self._backlog
         while backlog:
+            if len(backlog) > 1 and len(backlog[0]) == BLOCK and self._send_path.write_each(backlog):
+                if backlog and len(backlog[0]) == BLOCK:
+                    # There was no room for it.
+                    return
+                continue
             head = gather(backlog) if not self._send_path.pending else backlog[0]
             count = self._seal(head)
             if count < 0:

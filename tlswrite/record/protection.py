@@ -11,7 +11,7 @@ A sealer grows a record by its `overhead` over content and padding.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
 from tlswrite import limits
@@ -58,6 +58,15 @@ class Sealer(ABC):
         At most `records` records, each of `max_content` bytes but the last of the content. Returns the end of
         the last record in `window`.
         """
+
+    def slots(self, window: Window, end: int) -> tuple[Slot, ...]:
+        """The places in `window` from `end` on for `seal_slots`; none where whole records are no such ones."""
+        del window, end
+        return ()
+
+    def seal_slots(self, contents: Sequence[bytes | memoryview], slots: Iterable[Slot]) -> None:
+        """Stage `contents`, of `limits.MAX_PLAINTEXT` bytes each, in as many `slots` and seal them in place."""
+        raise InternalError("these records are none that fit a slot")
 
 
 class Opener(ABC):
@@ -207,9 +216,10 @@ class TLS13Sealer(Sealer):
         encrypt_into = self._aead.encrypt_into
         sequence = self.sequence
         view = window.view
-        if size == limits.MAX_PLAINTEXT and left >= size and not self.padded and end in window.slots:
-            # Whole records where a window has them: nothing but the content is sliced.
-            slots = window.slots[end][: min(records, left // size)]
+        if left >= size and (slots := self.slots(window, end)):
+            # Whole records where a window has them: nothing but the content is sliced. (A loop of its own beside
+            # the one of `seal_slots`, which would have to be given the slices: that costs a twentieth of this.)
+            slots = slots[: min(records, left // size)]
             # The numbers are used up before anything is sealed under them.
             self.sequence = sequence + len(slots)
             for header_view, body_view, inner, fragment in slots:
@@ -245,6 +255,24 @@ class TLS13Sealer(Sealer):
             end = stop
             records -= 1
         return end
+
+    def slots(self, window: Window, end: int) -> tuple[Slot, ...]:
+        if self.max_content != limits.MAX_PLAINTEXT or self.padded:
+            return ()
+        return window.slots.get(end, ())
+
+    def seal_slots(self, contents: Sequence[bytes | memoryview], slots: Iterable[Slot]) -> None:
+        mask = self._mask
+        encrypt_into = self._aead.encrypt_into
+        sequence = self.sequence
+        # The numbers are used up before anything is sealed under them.
+        self.sequence = sequence + len(contents)
+        for content, (header, body, inner, fragment) in zip(contents, slots, strict=False):
+            header[:] = _WHOLE_HEADER
+            body[:] = content
+            inner[-1] = 23
+            encrypt_into((mask ^ sequence).to_bytes(12, "big"), inner, _WHOLE_HEADER, fragment)
+            sequence += 1
 
     def _pad(self, length: int) -> int:
         # RFC 9846 §5.4: padding never takes a record over its size limit.

@@ -25,6 +25,7 @@ plaintext to have it wait.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from typing import Final
 
@@ -163,6 +164,33 @@ class SendPath:
             return b""
         self.committed += size
         return sealer.seal(_APPLICATION_DATA, data)
+
+    def write_each(self, chunks: deque[bytes | memoryview]) -> int:
+        """Write the chunks at the head that fill a record each, as many as have room, and remove them; how many.
+
+        0 where `write` must be called instead.
+        """
+        sealer = self._sealer
+        if self._pending is not None or self._tail or self.closed:
+            return 0
+        window = acquire() if self._window is None else self._window
+        slots = sealer.slots(window, self._end)
+        most = min(len(slots), self._record_limit - sealer.sequence)
+        contents: list[bytes | memoryview] = []
+        while len(contents) < most and chunks and len(chunks[0]) == limits.MAX_PLAINTEXT:
+            contents.append(chunks.popleft())
+        count = len(contents)
+        if not count:
+            if self._window is None:
+                release(window)
+            return 0
+        self._window = window
+        sealer.seal_slots(contents, slots)
+        self._end += count * (limits.MAX_PLAINTEXT + limits.RECORD_OVERHEAD)
+        self.committed += count * limits.MAX_PLAINTEXT
+        if self._end - self._start > self.most_held:
+            self.most_held = self._end - self._start
+        return count
 
     def unsent(self, record: bytes) -> None:
         """The end of what `seal_now` returned, which is the output now."""
