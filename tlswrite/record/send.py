@@ -175,7 +175,9 @@ class SendPath:
             return 0
         window = acquire() if self._window is None else self._window
         slots = sealer.slots(window, self._end)
-        most = min(len(slots), self._record_limit - sealer.sequence)
+        # The last slot stays free: seven whole records are two segments of 64 KiB for the kernel, eight are two
+        # and a third of a few hundred bytes, which costs what a full one does.
+        most = min(len(slots) - 1, self._record_limit - sealer.sequence)
         contents: list[bytes | memoryview] = []
         while len(contents) < most and chunks and len(chunks[0]) == limits.MAX_PLAINTEXT:
             contents.append(chunks.popleft())
