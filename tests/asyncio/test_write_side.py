@@ -626,6 +626,83 @@ async def test_a05_request_and_response_pay_no_extra_turn(gathering: None) -> No
     await joined.close()
 
 
+async def request(joined: Joined) -> None:
+    """Input for the server, out of whose callback it is by then."""
+    size = len(joined.server.data)
+    joined.client.transport.write(b"request")
+    await joined.server.until(lambda: len(joined.server.data) == size + 7)
+
+
+async def test_a05_pairs_of_writes_are_expected_again(gathering: None) -> None:
+    joined = await join()
+    transport, sends = joined.server.transport, joined.server_socket.sends
+    response = b""
+    for number in range(4):
+        await request(joined)
+        before = len(sends)
+        transport.write(b"head ")
+        # Of the first pair nothing was known.
+        assert (len(sends) > before) is (number == 0)
+        transport.write(b"and body ")
+        response += b"head and body "
+        await turns(2)
+        assert len(sends) - before == (2 if number == 0 else 1)
+        assert transport.get_write_buffer_size() == 0
+    assert await joined.client.got(len(response)) == response
+    await joined.close()
+
+
+async def test_a05_a_single_write_ends_the_expectation(gathering: None) -> None:
+    joined = await join()
+    transport, sends = joined.server.transport, joined.server_socket.sends
+    for data in ([b"a", b"b"], [b"alone"], [b"at once"]):
+        await request(joined)
+        for piece in data:
+            transport.write(piece)
+        before = len(sends)
+        await turns(2)
+        # It leaves with the turn; then the next one is not kept.
+        assert len(sends) - before == (0 if data == [b"at once"] else 1)
+    assert await joined.client.got(14) == b"abaloneat once"
+    await joined.close()
+
+
+async def test_a05_an_idle_connection_expects_nothing(
+    monkeypatch: pytest.MonkeyPatch, gathering: None
+) -> None:
+    joined = await join()
+    transport, sends = joined.server.transport, joined.server_socket.sends
+    for _ in range(2):
+        await request(joined)
+        transport.writelines([b"a"])
+        transport.write(b"b")
+        await turns(2)
+    await request(joined)
+    # The answer takes its time.
+    monkeypatch.setattr(write_side, "GATHER_TIME", -1.0)
+    before = len(sends)
+    transport.write(b"c")
+    assert len(sends) == before + 1
+    assert await joined.client.got(5) == b"ababc"
+    await joined.close()
+
+
+async def test_a05_pairs_in_a_callback_leave_together_too() -> None:
+    class Pairs(Recorder):
+        def data_received(self, data: bytes) -> None:
+            super().data_received(data)
+            self.transport.write(b"head ")
+            self.transport.write(b"and body ")
+
+    joined = await join(server=Pairs())
+    for number in range(3):
+        before = len(joined.server_socket.sends)
+        await request(joined)
+        assert len(joined.server_socket.sends) - before == (2 if number == 0 else 1)
+    assert await joined.client.got(42) == b"head and body " * 3
+    await joined.close()
+
+
 async def test_a05_sparse_writes_leave_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(write_side, "GATHER_TIME", -1.0)
     joined = await join()

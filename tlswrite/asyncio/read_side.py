@@ -27,6 +27,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from abc import abstractmethod
+from time import monotonic
 from typing import Any, Final, overload
 
 from tlswrite import limits
@@ -125,6 +126,8 @@ class ReadSide(AwaitedWrites):
 
     def _on_readable(self) -> None:
         self._recent = 0.0
+        if self._pairs:
+            self._heard = monotonic()
         if self._fast_read:
             buffers = self._buffers
             if buffers.busy:

@@ -12,7 +12,10 @@ Small writes are gathered without costing the first one anything (clause A05):
   callbacks, later ones in that callback wait until it returns, and leave together;
 * outside of a callback the first write leaves a time stamp. A second one within `GATHER_TIME`, with no read
   or write event in between, is queued, with one `call_soon` for the flush; what follows only joins the
-  queue. Request and response, or writes that are far apart, so never pay for an extra turn of the loop.
+  queue. Request and response, or writes that are far apart, so never pay for an extra turn of the loop;
+* who answers input by one write and then another (the head of a response, and its body) is expected to do so
+  again: within `GATHER_TIME` of the next input the first write waits for the second one, and both are one
+  record and one send. If none follows, nothing is expected any more, so that costs one turn once.
 
 The queue is flushed earlier when it reaches a full window or the protocol's high-water mark: gathering is
 never the reason why a protocol is paused.
@@ -81,10 +84,13 @@ class WriteSide(Lifecycle):
         "_budget",
         "_dropped_writes",
         "_eof",
+        "_expecting",
         "_flushing",
         "_gather_most",
         "_gather_until",
+        "_heard",
         "_in_callback",
+        "_pairs",
         "_recent",
         "_scheduled",
         "_seal",
@@ -116,6 +122,11 @@ class WriteSide(Lifecycle):
         self._gather_most = 0
         #: When the last direct write was made, 0.0 after an event.
         self._recent = 0.0
+        #: Input was answered by one write and then another. When input came last, as long as that is so.
+        self._pairs = False
+        self._heard = 0.0
+        #: A first write waits for a second one.
+        self._expecting = False
         #: What large writes may still send in this turn.
         self._allowance = 0
         #: What a flush may still send, whatever resume_writing adds to it.
@@ -142,9 +153,9 @@ class WriteSide(Lifecycle):
             and self._direct
             and data
             and (
-                not self._recent
+                not (self._recent or self._pairs)
                 or len(data) >= BLOCK
-                or (not self._in_callback and monotonic() - self._recent > GATHER_TIME)
+                or (not self._in_callback and monotonic() - (self._recent or self._heard) > GATHER_TIME)
             )
         ):
             try:
@@ -303,6 +314,9 @@ class WriteSide(Lifecycle):
         elif size >= BLOCK or waiting + size > self._high_water:
             self._flush()
         else:
+            if not waiting:
+                self._expecting = not self._recent
+                self._pairs = True
             if not self._in_callback:
                 self._schedule()
             room = min(GATHER_SIZE, self._high_water - send_path.output_size)
@@ -347,6 +361,9 @@ class WriteSide(Lifecycle):
         """Seal and send until nothing waits, the socket is full, or the budget of a wake-up is used."""
         if self._flushing or self._lost:
             return
+        if self._expecting:
+            self._expecting = False
+            self._pairs = self._backlog is not None and len(self._backlog) > 1
         self._flushing = True
         self._budget = _WRITE_BUDGET
         try:
