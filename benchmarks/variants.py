@@ -14,6 +14,7 @@ import importlib
 import importlib.util
 import socket
 import ssl
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
@@ -334,7 +335,7 @@ async def connected_socket(loop: asyncio.AbstractEventLoop, address: tuple[str, 
 def _new_socket() -> socket.socket:
     sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    if hasattr(socket, "TCP_CONGESTION"):
+    if sys.platform == "linux":
         # Not the machine's: BBR paces, by timers, what never leaves the machine.
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_CONGESTION, b"reno")
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SOCKET_BUFFER)

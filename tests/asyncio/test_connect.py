@@ -391,6 +391,15 @@ async def test_newer_parameters_reach_the_loop(name: str, monkeypatch: pytest.Mo
 # ---- an answer that takes its time ----
 
 
+async def test_a_connection_that_is_there_at_once_is_not_waited_for(port: int) -> None:
+    with socket.socket() as sock:
+        sock.setblocking(False)
+        connecting = _Connector(asyncio.get_running_loop()).sock_connect(sock, ("127.0.0.1", port))
+        with pytest.raises(StopIteration):
+            connecting.send(None)
+        assert sock.getpeername() == ("127.0.0.1", port)
+
+
 class Unanswered(socket.socket):
     """On one machine the answer is there at once; this socket does not know yet when it is asked."""
 

@@ -539,7 +539,7 @@ async def test_a05_large_writes_are_not_gathered(gathering: None) -> None:
 
 
 async def test_a05_writes_of_whole_records_that_wait_leave_in_full_windows() -> None:
-    transport, _, peer = await face_server()
+    transport, _, peer = await face_server(buffer=212_992)
     core = transport._core
     calls = 0
     seal = core._seal
@@ -667,9 +667,7 @@ async def test_a05_a_single_write_ends_the_expectation(gathering: None) -> None:
     await joined.close()
 
 
-async def test_a05_an_idle_connection_expects_nothing(
-    monkeypatch: pytest.MonkeyPatch, gathering: None
-) -> None:
+async def test_a05_an_idle_connection_expects_nothing(gathering: None) -> None:
     joined = await join()
     transport, sends = joined.server.transport, joined.server_socket.sends
     for _ in range(2):
@@ -678,8 +676,8 @@ async def test_a05_an_idle_connection_expects_nothing(
         transport.write(b"b")
         await turns(2)
     await request(joined)
-    # The answer takes its time.
-    monkeypatch.setattr(write_side, "GATHER_TIME", -1.0)
+    # The answer takes its time, so much that what follows closely no longer does.
+    transport._core._heard -= 3601
     before = len(sends)
     transport.write(b"c")
     assert len(sends) == before + 1
@@ -687,19 +685,86 @@ async def test_a05_an_idle_connection_expects_nothing(
     await joined.close()
 
 
-async def test_a05_pairs_in_a_callback_leave_together_too() -> None:
+async def test_a05_in_a_callback_the_first_write_leaves_whatever_is_expected(gathering: None) -> None:
     class Pairs(Recorder):
         def data_received(self, data: bytes) -> None:
             super().data_received(data)
+            before = len(joined.server_socket.sends)
             self.transport.write(b"head ")
+            assert len(joined.server_socket.sends) == before + 1
             self.transport.write(b"and body ")
 
     joined = await join(server=Pairs())
-    for number in range(3):
+    for _ in range(3):
         before = len(joined.server_socket.sends)
         await request(joined)
-        assert len(joined.server_socket.sends) - before == (2 if number == 0 else 1)
-    assert await joined.client.got(42) == b"head and body " * 3
+        assert len(joined.server_socket.sends) - before == 2
+        # And outside of it: this pair is expected the next time.
+        joined.server.transport.write(b"more ")
+        joined.server.transport.write(b"of it ")
+        await turns(2)
+    assert await joined.client.got(75) == b"head and body more of it " * 3
+    await joined.close()
+
+
+async def expecting(**fields: Any) -> Joined:
+    """A server that has written one pair and heard more input: its next write is kept for another."""
+    joined = await join(**fields)
+    await request(joined)
+    joined.server.transport.write(b"a")
+    joined.server.transport.write(b"b")
+    await joined.client.got(2)
+    await request(joined)
+    return joined
+
+
+async def test_a05_what_is_kept_for_another_leaves_before_an_abort(gathering: None) -> None:
+    joined = await expecting()
+    joined.server.transport.write(b"goodbye")
+    joined.server.transport.abort()
+    assert await joined.client.got(9) == b"abgoodbye"
+    await joined.close()
+
+
+async def test_a05_what_is_kept_for_another_pauses_nobody(gathering: None) -> None:
+    joined = await expecting()
+    joined.server.transport.write(b"c")
+    joined.server.transport.set_write_buffer_limits(high=0)
+    assert joined.server.transport.get_write_buffer_size() == 0
+    assert "pause_writing" not in joined.server.calls
+    assert await joined.client.got(3) == b"abc"
+    await joined.close()
+
+
+async def test_a05_a_gathering_that_filled_up_is_a_pair_whatever_is_left(gathering: None) -> None:
+    joined = await expecting()
+    for _ in range(2):
+        for _ in range(5):
+            joined.server.transport.write(bytes(15_000))
+        await turns(2)
+        assert joined.server.transport._core._pairs
+        await request(joined)
+    assert await joined.client.got(150_002) == b"ab" + bytes(150_000)
+    await joined.close()
+
+
+@pytest.mark.parametrize("what", ["key_update", "renegotiate", "verify_client_post_handshake"])
+async def test_a05_no_control_message_overtakes_what_was_gathered(what: str, gathering: None) -> None:
+    client: dict[str, Any] = {}
+    server: dict[str, Any] = {}
+    if what == "renegotiate":
+        client = server = engine.ONLY_1_2
+    elif what != "key_update":
+        client = {"post_handshake_auth": True, "credentials": engine.credentials(client=True)}
+        server = {"trust_anchors": engine.anchors()}
+    joined = await expecting(client_fields=client, server_fields=server)
+    before = len(joined.server_socket.sent)
+    joined.server.transport.write(b"c" * 100)
+    getattr(joined.server.transport, what)()
+    data, control = split(bytes(joined.server_socket.sent[before:]))
+    assert 100 < len(data) < 140
+    assert len(control) < 60 if what != "verify_client_post_handshake" else len(control) > 140
+    assert await joined.client.got(102) == b"ab" + b"c" * 100
     await joined.close()
 
 

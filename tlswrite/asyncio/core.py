@@ -98,18 +98,28 @@ class Core(UnwantedInput):
             self._last_size = self.get_write_buffer_size()
             self._timer = self._loop.call_later(self._shutdown_timeout, self._shutdown_timed_out)
 
+    def abort(self) -> None:
+        """Drop the connection at once: nothing that waits is sent, no close_notify, no lingering (clause A08)."""
+        if self._expecting:
+            # It waits for nothing but another write.
+            self._flush()
+        super().abort()
+
     def key_update(self, request_peer: bool = False) -> None:
         """Change the write key now, and ask the peer to change its own: see `TLSConnection.key_update`."""
+        self._flush_gathered()
         self._connection.key_update(request_peer)
         self._flush()
 
     def renegotiate(self) -> None:
         """Begin a renegotiation (TLS 1.2): see `TLSConnection.renegotiate`. Writes wait until it is over."""
+        self._flush_gathered()
         self._connection.renegotiate()
         self._flush()
 
     def verify_client_post_handshake(self) -> None:
         """Ask the client for a certificate: see `TLSConnection.verify_client_post_handshake`."""
+        self._flush_gathered()
         self._connection.verify_client_post_handshake()
         self._flush()
 
@@ -152,6 +162,11 @@ class Core(UnwantedInput):
         return f"<{' '.join(info)}>"
 
     # ---- the handshake ------------------------------------------------------------------------------
+
+    def _flush_gathered(self) -> None:
+        """Send what waits for nothing but other writes, where something is to happen that belongs behind it."""
+        if self._backlog is not None and not (self._writing or self._yielding):
+            self._flush()
 
     def _handshake_done(self) -> None:
         self._stop_timer()

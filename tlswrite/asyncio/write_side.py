@@ -8,14 +8,14 @@ all of it (clauses A01, W15).
 
 Small writes are gathered without costing the first one anything (clause A05):
 
-* the first write after an event leaves at once. If it was made inside one of this transport's own
-  callbacks, later ones in that callback wait until it returns, and leave together;
+* the first write after an event leaves at once, but for what is said below. If it was made inside one of this
+  transport's own callbacks, later ones in that callback wait until it returns, and leave together;
 * outside of a callback the first write leaves a time stamp. A second one within `GATHER_TIME`, with no read
   or write event in between, is queued, with one `call_soon` for the flush; what follows only joins the
   queue. Request and response, or writes that are far apart, so never pay for an extra turn of the loop;
-* who answers input by one write and then another (the head of a response, and its body) is expected to do so
+* a protocol that does so, outside of callbacks (the head of a response, then its body), is expected to do it
   again: within `GATHER_TIME` of the next input the first write waits for the second one, and both are one
-  record and one send. If none follows, nothing is expected any more, so that costs one turn once.
+  record and one send. If none follows by the end of the turn, none is expected until the next such pair.
 
 The queue is flushed earlier when it reaches a full window or the protocol's high-water mark: gathering is
 never the reason why a protocol is paused.
@@ -28,7 +28,8 @@ Invariants:
 * while anything waits, a flush is certain to come: the end of a callback (`_in_callback`), a scheduled call
   (`_scheduled`), a writable socket (`_writing`), the end of the handshake (`_connected` false) or of a
   renegotiation (`_send_path.held`, with the socket watched for reading);
-* a connection sends `_WRITE_BUDGET` bytes in one turn of the loop, and the rest in the next (`_yielding`);
+* a connection sends `_WRITE_BUDGET` bytes, and what is left of a window, in one turn of the loop, and the rest in
+  the next (`_yielding`);
 * a mutable buffer is sealed before `write` returns, or copied (clause A04).
 
 Refused: a queue of ciphertext; a corking timer; an asyncio task for each write.
@@ -122,8 +123,9 @@ class WriteSide(Lifecycle):
         self._gather_most = 0
         #: When the last direct write was made, 0.0 after an event.
         self._recent = 0.0
-        #: Input was answered by one write and then another. When input came last, as long as that is so.
+        #: A write outside of a callback was followed by another one that was gathered.
         self._pairs = False
+        #: When input came last, as long as that is so.
         self._heard = 0.0
         #: A first write waits for a second one.
         self._expecting = False
@@ -153,7 +155,7 @@ class WriteSide(Lifecycle):
             and self._direct
             and data
             and (
-                not (self._recent or self._pairs)
+                (not self._recent and (not self._pairs or self._in_callback))
                 or len(data) >= BLOCK
                 or (not self._in_callback and monotonic() - (self._recent or self._heard) > GATHER_TIME)
             )
@@ -209,6 +211,9 @@ class WriteSide(Lifecycle):
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         self._gather_until = 0
+        if self._expecting:
+            # A first write that waits for another is no reason for a pause.
+            self._flush()
         super().set_write_buffer_limits(high, low)
 
     def can_write_eof(self) -> bool:
@@ -294,9 +299,9 @@ class WriteSide(Lifecycle):
             data = bytes(view)
         size = len(data)
         blocked = self._writing or self._yielding or self._flushing or not self._connected
-        if self._backlog is None:
-            waiting = 0
-        else:
+        waiting = 0
+        first = self._backlog is None
+        if not first:
             waiting = self._accepted - self._send_path.committed
             if not blocked and not self._protocol_paused and waiting + size > GATHER_SIZE:
                 # What was gathered fills a window; the rest begins the next one. Not where it would call
@@ -314,10 +319,10 @@ class WriteSide(Lifecycle):
         elif size >= BLOCK or waiting + size > self._high_water:
             self._flush()
         else:
-            if not waiting:
-                self._expecting = not self._recent
-                self._pairs = True
             if not self._in_callback:
+                if first:
+                    self._expecting = not self._recent
+                    self._pairs = True
                 self._schedule()
             room = min(GATHER_SIZE, self._high_water - send_path.output_size)
             self._gather_until = send_path.committed + room
@@ -442,7 +447,7 @@ class WriteSide(Lifecycle):
         while backlog:
             if len(backlog) > 1 and len(backlog[0]) == BLOCK and self._send_path.write_each(backlog):
                 if backlog and len(backlog[0]) == BLOCK:
-                    # There was no room for it.
+                    # The next one has no room, or needs another key: what is sealed goes first.
                     return
                 continue
             head = gather(backlog) if not self._send_path.pending else backlog[0]

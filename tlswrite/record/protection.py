@@ -60,12 +60,15 @@ class Sealer(ABC):
         """
 
     def slots(self, window: Window, end: int) -> tuple[Slot, ...]:
-        """The places in `window` from `end` on for `seal_slots`; none where whole records are no such ones."""
+        """The places in `window` from `end` on for `seal_slots`; none for padded, limited or TLS 1.2's records."""
         del window, end
         return ()
 
     def seal_slots(self, contents: Sequence[bytes | memoryview], slots: Iterable[Slot]) -> None:
-        """Stage `contents`, of `limits.MAX_PLAINTEXT` bytes each, in as many `slots` and seal them in place."""
+        """Stage `contents`, of `limits.MAX_PLAINTEXT` bytes each, in the first of `slots` and seal them in place.
+
+        That the key lasts for them (`record_limit`) is the caller's to see.
+        """
         raise InternalError("these records are none that fit a slot")
 
 
