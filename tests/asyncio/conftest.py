@@ -15,6 +15,7 @@ import pytest
 
 from tests.support import pki
 from tests.support.wire import Complaints, Peer
+from tlswrite.asyncio import write_side
 
 try:
     import uvloop
@@ -58,3 +59,9 @@ def no_collector() -> Iterator[None]:
     gc.disable()
     yield
     gc.enable()
+
+
+@pytest.fixture
+def gathering(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However slow the machine, the second write is soon after the first."""
+    monkeypatch.setattr(write_side, "GATHER_TIME", 3600.0)
