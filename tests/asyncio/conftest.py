@@ -63,5 +63,6 @@ def no_collector() -> Iterator[None]:
 
 @pytest.fixture
 def gathering(monkeypatch: pytest.MonkeyPatch) -> None:
-    """However slow the machine, the second write is soon after the first."""
+    """However slow the machine, the second write is soon after the first, and an answer soon after the question."""
     monkeypatch.setattr(write_side, "GATHER_TIME", 3600.0)
+    monkeypatch.setattr(write_side, "ANSWER_TIME", 3600.0)

@@ -225,6 +225,20 @@ async def test_a05_an_idle_connection_expects_nothing(gathering: None) -> None:
     await joined.close()
 
 
+async def test_a05_what_answers_nothing_leaves_at_once(gathering: None) -> None:
+    joined = await expecting()
+    transport, sends = joined.server.transport, joined.server_socket.sends
+    transport.write(b"c")
+    transport.write(b"d")
+    await turns(2)
+    # That was the answer; this is not.
+    before = len(sends)
+    transport.write(b"e")
+    assert len(sends) == before + 1
+    assert await joined.client.got(5) == b"abcde"
+    await joined.close()
+
+
 async def test_a05_in_a_callback_the_first_write_leaves_whatever_is_expected(gathering: None) -> None:
     class Pairs(Recorder):
         def data_received(self, data: bytes) -> None:

@@ -14,8 +14,8 @@ Small writes are gathered without costing the first one anything (clause A05):
   or write event in between, is queued, with one `call_soon` for the flush; what follows only joins the
   queue. Request and response, or writes that are far apart, so never pay for an extra turn of the loop;
 * a protocol that does so, outside of callbacks (the head of a response, then its body), is expected to do it
-  again: within `GATHER_TIME` of the next input the first write waits for the second one, and both are one
-  record and one send. If none follows by the end of the turn, none is expected until the next such pair.
+  again: where it answers the next input within `ANSWER_TIME`, the first write waits for the second one, and both
+  are one record and one send. If none follows by the end of the turn, none is expected until the next such pair.
 
 The queue is flushed earlier when it reaches a full window or the protocol's high-water mark: gathering is
 never the reason why a protocol is paused.
@@ -52,11 +52,14 @@ from tlswrite.connection import Buffer, TLSConnection
 from tlswrite.errors import TLSError
 from tlswrite.record.codes import WANT_READ
 
-__all__ = ["GATHER_TIME", "WriteSide"]
+__all__ = ["ANSWER_TIME", "GATHER_TIME", "WriteSide"]
 
 #: A write that follows another one this soon is gathered. Seconds. (Not final: tests set it, compiled code too
 #: looks at it.)
 GATHER_TIME = 0.001
+
+#: A write answers input that came this long ago at most: a busy loop and a database take their time. Seconds.
+ANSWER_TIME = 0.1
 
 #: A mutable buffer up to this size is sealed in one go whatever else the window must take. Bytes.
 _SEALED_AT_ONCE: Final = (limits.WINDOW_RECORDS - 1) * limits.MAX_PLAINTEXT
@@ -125,7 +128,7 @@ class WriteSide(Lifecycle):
         self._recent = 0.0
         #: A write outside of a callback was followed by another one that was gathered.
         self._pairs = False
-        #: When input came last, as long as that is so.
+        #: When input came that is not answered yet, as long as that is so.
         self._heard = 0.0
         #: A first write waits for a second one.
         self._expecting = False
@@ -157,7 +160,7 @@ class WriteSide(Lifecycle):
             and (
                 (not self._recent and (not self._pairs or self._in_callback))
                 or len(data) >= BLOCK
-                or (not self._in_callback and monotonic() - (self._recent or self._heard) > GATHER_TIME)
+                or (not self._in_callback and not self._waits_for_another())
             )
         ):
             try:
@@ -258,6 +261,11 @@ class WriteSide(Lifecycle):
         except (BlockingIOError, InterruptedError):
             pass
 
+    def _waits_for_another(self) -> bool:
+        """Whether a small write is to wait: it follows one closely, or answers input and is likely one of two."""
+        since, most = (self._recent, GATHER_TIME) if self._recent else (self._heard, ANSWER_TIME)
+        return monotonic() - since <= most
+
     # ---- what waits ---------------------------------------------------------------------------------
 
     def _write(self, data: Buffer) -> None:
@@ -323,6 +331,7 @@ class WriteSide(Lifecycle):
                 if first:
                     self._expecting = not self._recent
                     self._pairs = True
+                    self._heard = 0.0
                 self._schedule()
             room = min(GATHER_SIZE, self._high_water - send_path.output_size)
             self._gather_until = send_path.committed + room
