@@ -15,6 +15,14 @@ from tlswrite.asyncio import Transport
 from tlswrite.asyncio.core import Core
 from tlswrite.connection import TLSConnection
 
+try:
+    import uvloop
+except ImportError:
+    pass
+else:
+    # libuv opens a pipe with the first loop of a process, and keeps it.
+    uvloop.new_event_loop().close()
+
 _DESCRIPTORS = Path("/proc/self/fd")
 
 needs_proc = pytest.mark.skipif(not _DESCRIPTORS.exists(), reason="descriptors are counted in /proc")
