@@ -96,8 +96,8 @@ async def test_a05_writes_of_whole_records_that_wait_leave_in_full_windows() -> 
     assert transport.get_write_buffer_size() > 4 * limits.SEND_WINDOW
     assert await peer.read(len(chunks) * limits.MAX_PLAINTEXT) == b"".join(chunks)
     assert core._send_path.most_held <= limits.WINDOW_RECORDS * WHOLE
-    # Few were written alone: where a window was not empty yet.
-    assert calls < len(chunks) / 4
+    # Hardly one was written alone, or tried where it had no room.
+    assert calls < len(chunks) / 8
     transport.abort()
 
 

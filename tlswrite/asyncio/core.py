@@ -161,12 +161,12 @@ class Core(UnwantedInput):
             info.append(f"write=<{state}, bufsize={self.get_write_buffer_size()}>")
         return f"<{' '.join(info)}>"
 
-    # ---- the handshake ------------------------------------------------------------------------------
-
     def _flush_gathered(self) -> None:
         """Send what waits for nothing but other writes, where something is to happen that belongs behind it."""
         if self._backlog is not None and not (self._writing or self._yielding):
             self._flush()
+
+    # ---- the handshake ------------------------------------------------------------------------------
 
     def _handshake_done(self) -> None:
         self._stop_timer()

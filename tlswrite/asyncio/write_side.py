@@ -28,8 +28,7 @@ Invariants:
 * while anything waits, a flush is certain to come: the end of a callback (`_in_callback`), a scheduled call
   (`_scheduled`), a writable socket (`_writing`), the end of the handshake (`_connected` false) or of a
   renegotiation (`_send_path.held`, with the socket watched for reading);
-* a connection sends `_WRITE_BUDGET` bytes, and what is left of a window, in one turn of the loop, and the rest in
-  the next (`_yielding`);
+* a turn of the loop sends `_WRITE_BUDGET` bytes, and what is left of a window; the next goes on (`_yielding`);
 * a mutable buffer is sealed before `write` returns, or copied (clause A04).
 
 Refused: a queue of ciphertext; a corking timer; an asyncio task for each write.
@@ -54,10 +53,8 @@ from tlswrite.record.codes import WANT_READ
 
 __all__ = ["ANSWER_TIME", "GATHER_TIME", "WriteSide"]
 
-#: A write that follows another one this soon is gathered. Seconds. (Not final: tests set it, compiled code too
-#: looks at it.)
+#: A write that follows another one this soon is gathered. Seconds. (Not final, as the next: tests set them.)
 GATHER_TIME = 0.001
-
 #: A write answers input that came this long ago at most: a busy loop and a database take their time. Seconds.
 ANSWER_TIME = 0.1
 
@@ -214,8 +211,7 @@ class WriteSide(Lifecycle):
 
     def set_write_buffer_limits(self, high: int | None = None, low: int | None = None) -> None:
         self._gather_until = 0
-        if self._expecting:
-            # A first write that waits for another is no reason for a pause.
+        if self._expecting:  # that is no reason for a pause
             self._flush()
         super().set_write_buffer_limits(high, low)
 

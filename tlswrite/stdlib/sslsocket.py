@@ -26,7 +26,7 @@ __all__ = ["SSLSocket"]
 _Name: Any = ssl.SSLSocket
 
 
-class SSLSocket(TLSSocket, _Name):  # type: ignore[misc]
+class SSLSocket(TLSSocket, _Name):  # type: ignore[misc]  # a base of type Any, on purpose: see above
     """A socket with TLS, made by `SSLContext.wrap_socket`."""
 
     _connection: ContextConnection
